@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the reading of the system's clocks; a clock that cannot be read does not exist on POSIX. */
+#include "clock.h"
+
+#include <time.h>
+
+static int64_t
+read_ms(clockid_t id)
+{
+	struct timespec ts = { 0, 0 };
+	(void)clock_gettime(id, &ts); /* fails for an unknown id only */
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t
+evq__clock_wall_ms(void)
+{
+	return read_ms(CLOCK_REALTIME);
+}
+
+int64_t
+evq__clock_monotonic_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC);
+}

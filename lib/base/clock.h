@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The system's clocks, in milliseconds. */
+#ifndef EVQ__CLOCK_H
+#define EVQ__CLOCK_H
+
+#include <stdint.h>
+
+int64_t evq__clock_wall_ms(void);      /* since the Unix epoch; steps when the administrator steps it */
+int64_t evq__clock_monotonic_ms(void); /* since some moment; never steps: for waits and timeouts */
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the bytes of the store's own record; the shape stands in storerec.h. */
+#include "storerec.h"
+
+#include <string.h>
+
+enum { VERSION = 1 };
+
+void
+evq__storerec_pack(const struct evq__storerec *s, uint8_t out[static EVQ__STOREREC_LEN])
+{
+	memset(out, 0, EVQ__STOREREC_LEN);
+	out[0] = VERSION;
+	evq__le32_put(out + 8, EVQ__STORE_FORMAT);
+	evq__le32_put(out + 12, s->next_queue);
+	memcpy(out + 16, s->id, EVQ__STORE_ID);
+	evq__le64_put(out + 32, s->secret);
+	evq__le64_put(out + 40, s->next_id);
+	evq__le64_put(out + 48, s->sequence);
+	evq__le64_put(out + 56, s->sent);
+	evq__le64_put(out + 64, s->deleted);
+	evq__le64_put(out + 72, s->expired);
+	evq__le64_put(out + 80, s->purged);
+}
+
+int
+evq__storerec_unpack(const void *value, size_t len, struct evq__storerec *out)
+{
+	const uint8_t *p = value;
+	if (len != EVQ__STOREREC_LEN || p[0] != VERSION || evq__le32_get(p + 8) != EVQ__STORE_FORMAT)
+		return EVQ_FORMAT;
+	out->next_queue = evq__le32_get(p + 12);
+	memcpy(out->id, p + 16, EVQ__STORE_ID);
+	out->secret = evq__le64_get(p + 32);
+	out->next_id = evq__le64_get(p + 40);
+	out->sequence = evq__le64_get(p + 48);
+	out->sent = evq__le64_get(p + 56);
+	out->deleted = evq__le64_get(p + 64);
+	out->expired = evq__le64_get(p + 72);
+	out->purged = evq__le64_get(p + 80);
+	return out->next_queue && out->next_id ? 0 : EVQ_FORMAT;
+}

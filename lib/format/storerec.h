@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The value of row 0 of evq.queue: the store's own record.
+ *
+ * Shape, little-endian:
+ *    0 u8  version of this record, 1
+ *    1     7 zero bytes
+ *    8 u32 format: the version of everything else in the store, 1
+ *   12 u32 next queue number
+ *   16     store id, 16 bytes at random
+ *   32 u64 hash secret, at random
+ *   40 u64 next message id
+ *   48 u64 last journal sequence applied: 0, there is no journal in this version
+ *   56 u64 of queues dropped since: sent, deleted, expired, purged
+ */
+#ifndef EVQ__STOREREC_H
+#define EVQ__STOREREC_H
+
+#include <evq.h>
+
+#include "bytes.h"
+
+enum {
+	EVQ__STOREREC_LEN = 88,
+	EVQ__STORE_FORMAT = 1,
+	EVQ__STORE_ID = 16
+};
+
+struct evq__storerec {
+	uint32_t next_queue;
+	uint8_t id[EVQ__STORE_ID];
+	uint64_t secret;
+	uint64_t next_id;
+	uint64_t sequence;
+	uint64_t sent, deleted, expired, purged; /* of queues that are no more */
+};
+
+void evq__storerec_pack(const struct evq__storerec *s, uint8_t out[static EVQ__STOREREC_LEN]);
+/* Errors: EVQ_FORMAT another version or not such a record. */
+int evq__storerec_unpack(const void *value, size_t len, struct evq__storerec *out);
+
+#endif
