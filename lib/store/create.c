@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the making of a store. It is made whole under another name, flushed, and given its own by a rename,
+ * so that whoever finds a data.mdb finds a store. What an unfinished making left is removed by the next:
+ * the caller holds the opening lock, so nobody is at work on it.
+ *
+ * Each table begins with a sentinel row: LMDB drops the root page of a tree that becomes empty and makes
+ * another at the next put, and cannot use the old one again in the same transaction.
+ */
+#include "inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "key.h"
+
+static const char new_name[] = "new.mdb", new_lock_name[] = "new.mdb-lock";
+
+const char *
+evq__table_name(enum evq__table table)
+{
+	static const char *const names[EVQ__TABLES] = { "evq.queue", "evq.name", "evq.due", "evq.body" };
+	return names[table];
+}
+
+static int
+fill_random(void *out, size_t len)
+{
+	ssize_t n;
+	do
+		n = getrandom(out, len, 0);
+	while (n < 0 && errno == EINTR);
+	return n == (ssize_t)len ? 0 : n < 0 ? errno : EIO;
+}
+
+static int
+make_record(uint8_t out[static EVQ__STOREREC_LEN])
+{
+	struct evq__storerec rec = { .next_queue = 1, .next_id = 1 };
+	int rc = fill_random(rec.id, sizeof rec.id);
+	if (!rc)
+		rc = fill_random(&rec.secret, sizeof rec.secret);
+	evq__storerec_pack(&rec, out);
+	return rc;
+}
+
+static int
+make_table(MDB_txn *txn, enum evq__table table, size_t key_len, const void *value, size_t len)
+{
+	static const uint8_t zeros[EVQ__DUE_KEY];
+	MDB_val k = { key_len, (void *)(uintptr_t)zeros }, v = { len, (void *)(uintptr_t)value };
+	MDB_dbi dbi;
+	int rc = mdb_dbi_open(txn, evq__table_name(table), MDB_CREATE, &dbi);
+	return rc ? rc : mdb_put(txn, dbi, &k, &v, 0);
+}
+
+static int
+make_tables(MDB_txn *txn)
+{
+	uint8_t record[EVQ__STOREREC_LEN];
+	int rc = make_record(record);
+	if (!rc)
+		rc = make_table(txn, EVQ__QUEUE, EVQ__QUEUE_KEY, record, sizeof record);
+	if (!rc)
+		rc = make_table(txn, EVQ__NAME, 1, "", 0);
+	if (!rc)
+		rc = make_table(txn, EVQ__DUE, EVQ__DUE_KEY, "", 0);
+	return rc ? rc : make_table(txn, EVQ__BODY, EVQ__BODY_KEY, "", 0);
+}
+
+static int
+fill(MDB_env *env)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(env, NULL, 0, &txn);
+	if (rc)
+		return rc;
+	rc = make_tables(txn);
+	if (rc)
+		mdb_txn_abort(txn);
+	else
+		rc = mdb_txn_commit(txn);
+	return rc ? rc : mdb_env_sync(env, 1);
+}
+
+static int
+make(const char *file, unsigned mode)
+{
+	MDB_env *env;
+	int rc = mdb_env_create(&env);
+	if (rc)
+		return rc;
+	rc = mdb_env_set_maxdbs(env, EVQ__TABLES);
+	if (!rc) /* alone in the file: no lock file is needed, nor one left behind */
+		rc = mdb_env_open(env, file, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, (mdb_mode_t)mode);
+	if (!rc)
+		rc = fill(env);
+	mdb_env_close(env);
+	return rc;
+}
+
+static int
+remove_leftovers(int dir_fd)
+{
+	if (unlinkat(dir_fd, new_name, 0) && errno != ENOENT)
+		return errno;
+	return unlinkat(dir_fd, new_lock_name, 0) && errno != ENOENT ? errno : 0;
+}
+
+int
+evq__create(const char *path, int dir_fd, unsigned mode)
+{
+	size_t len = strlen(path) + sizeof new_name + 1;
+	char *file = malloc(len);
+	if (!file)
+		return ENOMEM;
+	(void)snprintf(file, len, "%s/%s", path, new_name);
+	int rc = remove_leftovers(dir_fd);
+	if (!rc)
+		rc = make(file, mode);
+	free(file);
+	if (!rc && renameat(dir_fd, new_name, dir_fd, evq__data_name))
+		rc = errno;
+	if (!rc)
+		return evq__files_sync_dir(dir_fd);
+	(void)remove_leftovers(dir_fd);
+	return rc;
+}

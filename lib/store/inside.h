@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this layer share, and nobody else sees. */
+#ifndef EVQ__STORE_INSIDE_H
+#define EVQ__STORE_INSIDE_H
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "store.h"
+#include "storerec.h"
+
+#if MDB_VERSION_MAJOR != 0 || MDB_VERSION_MINOR != 9
+#error "evq is written for LMDB 0.9: the file format of 1.0 is another"
+#endif
+
+enum {
+	EVQ__WAKE_WORDS = 256,
+	EVQ__SHARED_LEN = 4096,
+	EVQ__RESERVE_PAGES = 256, /* kept free for receiving, deleting and dead-lettering */
+	EVQ__MAX_READERS = 510
+};
+
+#define EVQ__MAP_DEFAULT (UINT64_C(16) << 30)
+
+/* The file evq.shared, mapped by every process that has the store open. Made anew when none has. */
+struct evq__shared {
+	uint64_t magic;
+	uint64_t layout;        /* sizes that depend on the C library: a process of another one is refused */
+	uint64_t pid_namespace; /* inode of the first opener's */
+	uint64_t map_size;      /* every process maps as much as the first */
+	pthread_mutex_t writer; /* robust, process-shared: held for the length of a writing transaction */
+	_Atomic uint32_t wake[EVQ__WAKE_WORDS];    /* counts posts; hashed by queue */
+	_Atomic uint32_t sleepers[EVQ__WAKE_WORDS]; /* at least so many sleep on it; a killed one stays counted */
+};
+
+struct evq__store {
+	MDB_env *env;
+	MDB_dbi dbi[EVQ__TABLES];
+	struct evq__shared *shared;
+	int shared_fd;
+	uint32_t *alive; /* a page that reads 0 in a forked child */
+	pid_t pid;
+	unsigned begun; /* writing transactions, for the interval of reader checks; under the writer lock */
+	int64_t lock_timeout_ms;
+	uint64_t page_size, map_pages, reserve_pages, quota_pages;
+	uint64_t allocated_pages; /* of the file, as far as looked at; under the writer lock */
+	uint64_t secret;
+	dev_t dev; /* of data.mdb: the identity of the store */
+	ino_t ino;
+	struct evq__store *next; /* in the registry */
+};
+
+/* ---- files.c ---- */
+
+extern const char evq__data_name[], evq__lock_name[], evq__shared_name[];
+/* Opens the directory, made where missing. Errors: ENOENT, ENOTDIR. */
+int evq__files_dir(const char *path, unsigned mode, int *fd_out);
+/* Errors: EREMOTE a network file system. */
+int evq__files_local(int fd);
+/* Makes the lock file as long as LMDB wants it, on disk, so that no page of it can be missing. */
+int evq__files_lock(int dir_fd, unsigned mode);
+/* Is data.mdb whole as far as its meta pages tell? Errors: EVQ_FORMAT; ENOENT. */
+int evq__files_check(int dir_fd);
+/* Flushes the directory itself: names that came and went. */
+int evq__files_sync_dir(int dir_fd);
+/* Reserves disk for a file up to len. Errors: EVQ_FULL. */
+int evq__files_reserve(int fd, uint64_t len);
+
+/* ---- create.c ---- */
+
+/* Makes data.mdb with its tables under another name, and renames it. */
+int evq__create(const char *path, int dir_fd, unsigned mode);
+const char *evq__table_name(enum evq__table table);
+
+/* ---- shared.c ---- */
+
+/* Opens and maps evq.shared, holding its opening lock. s->shared_fd and s->shared are set. */
+int evq__shared_open(struct evq__store *s, int dir_fd, const struct evq__store_opts *opts);
+void evq__shared_opened(struct evq__store *s); /* lets go of the opening lock */
+void evq__shared_close(struct evq__store *s);
+int evq__shared_lock(struct evq__store *s); /* Errors: EVQ_BUSY */
+void evq__shared_unlock(struct evq__store *s);
+
+/* ---- registry.c ---- */
+
+void evq__registry_lock(void);
+void evq__registry_unlock(void);
+/* Needs: the registry's lock, for these three. */
+int evq__registry_has(dev_t dev, ino_t ino);
+void evq__registry_add(struct evq__store *s);
+void evq__registry_remove(struct evq__store *s);
+
+/* ---- txn.c ---- */
+
+/* What a code of LMDB's or the system's means for a caller: no space in any shape is EVQ_FULL. */
+int evq__store_rc(const struct evq__store *s, int rc);
+
+#endif

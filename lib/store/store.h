@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the layers below see of the store: an open environment, transactions, and the one door to its
+ * tables. Nobody below this layer sees LMDB or the operating system.
+ *
+ * Errors, of every call that returns int, besides those it names: LMDB's codes and errno as they come;
+ * EVQ_FULL for the map, the quota and the disk.
+ */
+#ifndef EVQ__STORE_H
+#define EVQ__STORE_H
+
+#include <stdatomic.h>
+
+#include <evq.h>
+
+#include "bytes.h"
+#include "codes.h"
+
+struct MDB_cursor;
+
+enum evq__table {
+	EVQ__QUEUE,
+	EVQ__NAME,
+	EVQ__DUE,
+	EVQ__BODY,
+	EVQ__TABLES
+};
+
+struct evq__store;
+
+struct evq__store_opts {
+	int durability;
+	unsigned mode;
+	uint64_t map_size;  /* 0: 16 GiB, or what the others have */
+	uint64_t max_bytes; /* 0: map_size less the reserve */
+	unsigned user_dbs;
+	int64_t lock_timeout_ms; /* below 0: for ever */
+};
+
+/*
+ * Thread-safety: one thread at a time; a writing one belongs to the thread that began it.
+ * Values read are borrowed from the tree until the next put or del, or the end.
+ */
+struct evq__txn {
+	struct evq__store *store;
+	struct MDB_txn *mdb;
+	struct MDB_cursor *look[EVQ__TABLES]; /* reads and scans */
+	struct MDB_cursor *put[EVQ__TABLES];  /* puts and dels keep places of their own: a move is one of each */
+	struct MDB_cursor *del[EVQ__TABLES];
+	int writes;          /* begun for writing */
+	uint64_t changes;    /* puts and dels so far */
+	int rc;              /* the first put or del that failed: nothing but abort is left */
+	uint64_t pages;      /* in the tables at the first admission */
+	int pages_known;
+};
+
+/*
+ * Errors: ENOENT path is empty or has no parent; ENOTDIR; EREMOTE network file system; EBUSY open in
+ * this process already, or elsewhere with a smaller map; EXDEV open in another PID namespace;
+ * EVQ_FORMAT; EVQ_BUSY another process is opening it for longer than the timeout; EINVAL max_bytes.
+ */
+int evq__store_open(const char *path, const struct evq__store_opts *opts, struct evq__store **out);
+void evq__store_close(struct evq__store *s);
+int evq__store_forked(const struct evq__store *s); /* are we a child of the process that opened it? */
+struct MDB_env *evq__store_mdb(const struct evq__store *s);
+uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */
+int evq__store_sync(struct evq__store *s);
+/* A copy that is a store of its own. Errors: EEXIST there is one. Needs: no transaction of this thread. */
+int evq__store_copy(struct evq__store *s, const char *path, int compact);
+
+/* ---- transactions: txn.c ---- */
+
+/* For writing. Errors: EVQ_BUSY. */
+int evq__txn_begin(struct evq__store *s, struct evq__txn *out);
+/* For reading: a snapshot, and no lock. */
+int evq__txn_read(struct evq__store *s, struct evq__txn *out);
+/* Ends it, also on failure. Errors: txn's rc; EVQ_UNKNOWN whether it happened cannot be told. */
+int evq__txn_commit(struct evq__txn *t);
+void evq__txn_abort(struct evq__txn *t); /* either kind */
+
+/* ---- the door: tree.c ---- */
+
+/* Errors: EVQ__NONE. */
+int evq__tree_get(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+                  struct evq__slice *value);
+/* The first row at or behind key, and the one behind that last found. Errors: EVQ__NONE. */
+int evq__tree_seek(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+                   struct evq__slice *key_out, struct evq__slice *value_out);
+int evq__tree_next(struct evq__txn *t, enum evq__table table, struct evq__slice *key_out,
+                   struct evq__slice *value_out);
+/* The value is the pieces, one behind the other; none of them from this tree. Replaces. Keeps txn's rc. */
+int evq__tree_put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+                  const struct evq__slice *pieces, size_t count);
+/* The same for a key behind all there are: cheaper. Needs: that it is. */
+int evq__tree_append(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+                     const struct evq__slice *pieces, size_t count);
+/* Errors: EVQ__NONE, which leaves txn usable. */
+int evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len);
+
+/* ---- room: space.c ---- */
+
+/*
+ * May so many pages more come in? Asked before anything that adds to the store is written; what takes
+ * from it does not ask, and always has the reserve. Errors: EVQ_FULL.
+ */
+int evq__space_admit(struct evq__txn *t, uint64_t pages);
+
+/* ---- wake-up: wake.c ---- */
+
+uint32_t evq__wake_read(struct evq__store *s, uint32_t queue);
+/* Something of the queue became visible, or will sooner than was known. After the commit. */
+void evq__wake_post(struct evq__store *s, uint32_t queue);
+void evq__wake_all(struct evq__store *s); /* every sleeper of every process looks again; signal-safe */
+/* Sleeps until a post since seen was read, or timeout_ms; may return early. */
+void evq__wake_wait(struct evq__store *s, uint32_t queue, uint32_t seen, int64_t timeout_ms);
+
+#endif

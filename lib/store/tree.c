@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the one door to the tables: everything that the engine writes passes evq__tree_put, _append or _del,
+ * and what it reads comes through _get, _seek and _next.
+ *
+ * A transaction keeps up to three cursors a table, for looking, putting and deleting: work on rows that
+ * stand side by side then finds its page at once, and moving a row from one end of a tree to the other does
+ * not walk down from the root each time. LMDB keeps them right while the tree changes under them.
+ */
+#include "inside.h"
+
+#include <string.h>
+
+static int
+open_cursor(struct evq__txn *t, MDB_cursor **cursor, enum evq__table table)
+{
+	return *cursor ? 0 : mdb_cursor_open(t->mdb, t->store->dbi[table], cursor);
+}
+
+static int
+look(struct evq__txn *t, enum evq__table table, MDB_val *k, MDB_val *v, MDB_cursor_op op)
+{
+	int rc = open_cursor(t, &t->look[table], table);
+	if (!rc)
+		rc = mdb_cursor_get(t->look[table], k, v, op);
+	return rc == MDB_NOTFOUND ? EVQ__NONE : evq__store_rc(t->store, rc);
+}
+
+static void
+hand_out(const MDB_val *from, struct evq__slice *to)
+{
+	to->data = from->mv_data;
+	to->len = from->mv_size;
+}
+
+int
+evq__tree_get(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+              struct evq__slice *value)
+{
+	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
+	int rc = look(t, table, &k, &v, MDB_SET);
+	if (!rc)
+		hand_out(&v, value);
+	return rc;
+}
+
+int
+evq__tree_seek(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+               struct evq__slice *key_out, struct evq__slice *value_out)
+{
+	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
+	int rc = look(t, table, &k, &v, MDB_SET_RANGE);
+	if (rc)
+		return rc;
+	hand_out(&k, key_out);
+	hand_out(&v, value_out);
+	return 0;
+}
+
+int
+evq__tree_next(struct evq__txn *t, enum evq__table table, struct evq__slice *key_out,
+               struct evq__slice *value_out)
+{
+	MDB_val k, v;
+	int rc = look(t, table, &k, &v, MDB_NEXT);
+	if (rc)
+		return rc;
+	hand_out(&k, key_out);
+	hand_out(&v, value_out);
+	return 0;
+}
+
+static int
+failed(struct evq__txn *t, int rc)
+{
+	if (rc && !t->rc)
+		t->rc = evq__store_rc(t->store, rc);
+	return t->rc;
+}
+
+/* LMDB says where the value goes, so that it is written once, into its page. */
+static int
+put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+    const struct evq__slice *pieces, size_t count, unsigned flags)
+{
+	MDB_val k = { key_len, (void *)(uintptr_t)key }, v = { 0, NULL };
+	if (t->rc)
+		return t->rc;
+	for (size_t i = 0; i < count; i++)
+		v.mv_size += pieces[i].len;
+	t->changes++;
+	int rc = open_cursor(t, &t->put[table], table);
+	if (!rc)
+		rc = mdb_cursor_put(t->put[table], &k, &v, MDB_RESERVE | flags);
+	if (rc)
+		return failed(t, rc);
+	char *to = v.mv_data;
+	for (size_t i = 0; i < count; i++) {
+		if (pieces[i].len)
+			memcpy(to, pieces[i].data, pieces[i].len);
+		to += pieces[i].len;
+	}
+	return 0;
+}
+
+int
+evq__tree_put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+              const struct evq__slice *pieces, size_t count)
+{
+	return put(t, table, key, key_len, pieces, count, 0);
+}
+
+int
+evq__tree_append(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+                 const struct evq__slice *pieces, size_t count)
+{
+	return put(t, table, key, key_len, pieces, count, MDB_APPEND);
+}
+
+int
+evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len)
+{
+	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
+	if (t->rc)
+		return t->rc;
+	int rc = open_cursor(t, &t->del[table], table);
+	if (!rc)
+		rc = mdb_cursor_get(t->del[table], &k, &v, MDB_SET);
+	if (rc == MDB_NOTFOUND)
+		return EVQ__NONE;
+	t->changes++;
+	if (!rc)
+		rc = mdb_cursor_del(t->del[table], 0);
+	return failed(t, rc);
+}

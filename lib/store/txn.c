@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the life of a transaction: the writer lock around it, and the truth about a commit that failed.
+ *
+ * A write that fails half way leaves the transaction fit for nothing but abort: its rc says so, and the
+ * commit returns it. A commit that fails may still have happened; while the writer lock is held nobody else
+ * can commit, so the transaction number that the store then shows decides it, and where the store cannot be
+ * read any more, nothing does.
+ */
+#include "inside.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+enum { READER_CHECK_INTERVAL = 1024 }; /* writing transactions between looks for dead readers */
+
+static int
+is_disk_full(const struct evq__store *s)
+{
+	struct statvfs fs;
+	int fd;
+	if (mdb_env_get_fd(s->env, &fd) || fstatvfs(fd, &fs))
+		return 0;
+	return (uint64_t)fs.f_bavail * fs.f_frsize < EVQ__RESERVE_PAGES * s->page_size;
+}
+
+int
+evq__store_rc(const struct evq__store *s, int rc)
+{
+	if (rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT)
+		return EVQ_FULL;
+	if (rc == EIO && is_disk_full(s)) /* LMDB's word for a write that came out short */
+		return EVQ_FULL;
+	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ? EVQ_CORRUPT : rc;
+}
+
+static void
+check_readers_at_times(struct evq__store *s)
+{
+	int dead;
+	if (++s->begun % READER_CHECK_INTERVAL == 0)
+		(void)mdb_reader_check(s->env, &dead); /* what it cannot do now it does the next time */
+}
+
+int
+evq__txn_begin(struct evq__store *s, struct evq__txn *out)
+{
+	memset(out, 0, sizeof *out);
+	out->store = s;
+	out->writes = 1;
+	int rc = evq__shared_lock(s);
+	if (rc)
+		return rc;
+	check_readers_at_times(s);
+	if ((rc = mdb_txn_begin(s->env, NULL, 0, &out->mdb)))
+		evq__shared_unlock(s);
+	return evq__store_rc(s, rc);
+}
+
+int
+evq__txn_read(struct evq__store *s, struct evq__txn *out)
+{
+	int dead;
+	memset(out, 0, sizeof *out);
+	out->store = s;
+	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &out->mdb);
+	if (rc == MDB_READERS_FULL && !mdb_reader_check(s->env, &dead) && dead)
+		rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &out->mdb);
+	return rc;
+}
+
+static void
+close_cursors(struct evq__txn *t)
+{
+	for (int i = 0; i < EVQ__TABLES; i++)
+		if (t->look[i])
+			mdb_cursor_close(t->look[i]);
+}
+
+void
+evq__txn_abort(struct evq__txn *t)
+{
+	if (!t->writes)
+		close_cursors(t); /* LMDB closes those of a writing transaction itself */
+	mdb_txn_abort(t->mdb);
+	if (t->writes)
+		evq__shared_unlock(t->store);
+}
+
+/* Needs: the writer lock. */
+static int
+find_outcome(struct evq__store *s, size_t number, int rc)
+{
+	MDB_txn *now;
+	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &now))
+		return EVQ_UNKNOWN;
+	size_t newest = mdb_txn_id(now);
+	mdb_txn_abort(now);
+	return newest >= number ? 0 : evq__store_rc(s, rc);
+}
+
+int
+evq__txn_commit(struct evq__txn *t)
+{
+	int rc = t->rc;
+	if (rc) {
+		evq__txn_abort(t);
+		return rc;
+	}
+	size_t number = mdb_txn_id(t->mdb);
+	if ((rc = mdb_txn_commit(t->mdb)))
+		rc = find_outcome(t->store, number, rc);
+	evq__shared_unlock(t->store);
+	return rc;
+}
