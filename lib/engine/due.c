@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns evq.due: no other file writes to it. Delay, lease, retry and expiry are one mechanism here, a place
+ * in the order of time. An entry never stands behind the end of its message, so what has expired is always
+ * among what is due.
+ */
+#include "due.h"
+
+#include <string.h>
+
+#include "hash.h"
+
+static int
+put_entry(struct evq__call *call, const struct evq__place *at, const struct evq__entry *e)
+{
+	uint8_t key[EVQ__DUE_KEY], head[EVQ__ENTRY_HEAD];
+	evq__due_key(at, key);
+	evq__entry_pack(e, head);
+	struct evq__slice pieces[2] = { { head, sizeof head }, e->history };
+	return evq__tree_put(call->txn, EVQ__DUE, key, sizeof key, pieces, e->deaths ? 2 : 1);
+}
+
+static int
+del_entry(struct evq__call *call, const struct evq__place *at)
+{
+	uint8_t key[EVQ__DUE_KEY];
+	evq__due_key(at, key);
+	int rc = evq__tree_del(call->txn, EVQ__DUE, key, sizeof key);
+	return rc == EVQ__NONE ? EVQ_CORRUPT : rc; /* the caller has just seen it */
+}
+
+static void
+count(struct evq__queue *q, const struct evq__entry *e, uint64_t sign)
+{
+	q->c.messages += sign;
+	q->c.bytes += sign * e->body_len;
+	q->c.mortal += e->expires_at_ms ? sign : 0;
+	q->dirty = 1;
+}
+
+int
+evq__due_insert(struct evq__call *call, struct evq__queue *q, const struct evq__place *at,
+                const struct evq__entry *e)
+{
+	count(q, e, 1);
+	return put_entry(call, at, e);
+}
+
+int
+evq__due_remove(struct evq__call *call, struct evq__queue *q, const struct evq__found *f)
+{
+	count(q, &f->entry, UINT64_MAX);
+	return del_entry(call, &f->place);
+}
+
+int
+evq__due_move(struct evq__call *call, const struct evq__place *from, const struct evq__place *to,
+              const struct evq__entry *e)
+{
+	int rc = del_entry(call, from);
+	return rc ? rc : put_entry(call, to, e);
+}
+
+int
+evq__due_get(struct evq__txn *txn, const struct evq__place *at, struct evq__entry *out)
+{
+	uint8_t key[EVQ__DUE_KEY];
+	struct evq__slice value;
+	evq__due_key(at, key);
+	int rc = evq__tree_get(txn, EVQ__DUE, key, sizeof key, &value);
+	return rc ? rc : evq__entry_unpack(value.data, value.len, out);
+}
+
+int
+evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX])
+{
+	struct evq__entry now;
+	if (!f->entry.deaths)
+		return 0;
+	int rc = evq__due_get(txn, &f->place, &now);
+	if (rc || now.deaths != f->entry.deaths)
+		return rc && rc != EVQ__NONE ? rc : EVQ_CORRUPT;
+	memcpy(buf, now.history.data, now.history.len);
+	f->entry.history = (struct evq__slice){ buf, now.history.len };
+	return 0;
+}
+
+/* ---- walking ---- */
+
+static int
+read_row(const struct evq__slice *key, const struct evq__slice *value, uint32_t queue, struct evq__found *out)
+{
+	if (key->len != EVQ__DUE_KEY)
+		return EVQ_CORRUPT;
+	evq__due_key_read(key->data, &out->place);
+	if (out->place.queue != queue)
+		return EVQ__NONE;
+	return evq__entry_unpack(value->data, value->len, &out->entry);
+}
+
+int
+evq__due_seek(struct evq__txn *txn, const struct evq__place *at, struct evq__found *out)
+{
+	uint8_t from[EVQ__DUE_KEY];
+	struct evq__slice key, value;
+	evq__due_key(at, from);
+	int rc = evq__tree_seek(txn, EVQ__DUE, from, sizeof from, &key, &value);
+	return rc ? rc : read_row(&key, &value, at->queue, out);
+}
+
+int
+evq__due_next(struct evq__txn *txn, uint32_t queue, struct evq__found *out)
+{
+	struct evq__slice key, value;
+	int rc = evq__tree_next(txn, EVQ__DUE, &key, &value);
+	return rc ? rc : read_row(&key, &value, queue, out);
+}
+
+struct evq__place
+evq__due_behind(const struct evq__place *at)
+{
+	struct evq__place next = *at;
+	next.id++; /* ids end long before 2^64 */
+	return next;
+}
+
+int
+evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__found *found, size_t max,
+                 size_t *count_out, uint64_t *next_due)
+{
+	struct evq__found f;
+	struct evq__place at = { .queue = queue };
+	size_t n = 0;
+	int rc = evq__due_seek(txn, &at, &f);
+	while (!rc && n < max) {
+		if (f.place.due_ms <= (uint64_t)now_ms) {
+			f.entry.history.data = NULL;
+			found[n++] = f;
+			if (n < max)
+				rc = evq__due_next(txn, queue, &f);
+			continue;
+		}
+		if (f.place.due_ms < *next_due)
+			*next_due = f.place.due_ms;
+		if (f.place.lane == UINT8_MAX)
+			break;
+		at = (struct evq__place){ .queue = queue, .lane = (uint8_t)(f.place.lane + 1) };
+		rc = evq__due_seek(txn, &at, &f);
+	}
+	*count_out = n;
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+/* ---- times ---- */
+
+int
+evq__due_state(const struct evq__found *f, int64_t now_ms)
+{
+	if (f->entry.flags & EVQ__ENTRY_PARKED)
+		return EVQ_BLOCKED;
+	if (f->place.due_ms <= (uint64_t)now_ms)
+		return EVQ_VISIBLE;
+	return f->entry.flags & EVQ__ENTRY_LEASED ? EVQ_LEASED : EVQ_DELAYED;
+}
+
+uint64_t
+evq__due_time(const struct evq__entry *e, int64_t now_ms, int64_t after_ms)
+{
+	int64_t due = now_ms + after_ms;
+	return (uint64_t)(e->expires_at_ms && e->expires_at_ms < due ? e->expires_at_ms : due);
+}
+
+int64_t
+evq__due_backoff(const struct evq__call *call, const struct evq__found *f)
+{
+	uint32_t times = f->entry.receives - f->entry.base;
+	int64_t most = call->q.retry_max_ms, ms = call->q.retry_min_ms;
+	while (times-- > 1 && ms < most)
+		ms *= 2;
+	if (ms > most)
+		ms = most;
+	uint64_t mixed[2] = { f->place.id, f->entry.fence };
+	uint64_t jitter = evq__hash(mixed, sizeof mixed, call->secret);
+	return ms - (int64_t)(jitter % (uint64_t)(ms / 2 + 1));
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The due index: every live message has exactly one entry, and its place says when it may be received. */
+#ifndef EVQ__DUE_H
+#define EVQ__DUE_H
+
+#include "call.h"
+#include "entry.h"
+#include "key.h"
+
+struct evq__found {
+	struct evq__place place;
+	struct evq__entry entry; /* without its history, which does not outlive the next write */
+};
+
+/* The three writes. q is the queue's record, whose counters they keep (3); e's history is the caller's. */
+int evq__due_insert(struct evq__call *call, struct evq__queue *q, const struct evq__place *at,
+                    const struct evq__entry *e);
+int evq__due_remove(struct evq__call *call, struct evq__queue *q, const struct evq__found *f);
+/* From where it stands to another time, with what has changed of it but its body. */
+int evq__due_move(struct evq__call *call, const struct evq__place *from, const struct evq__place *to,
+                  const struct evq__entry *e);
+
+/* out's history is borrowed until the next write. Errors: EVQ__NONE. */
+int evq__due_get(struct evq__txn *txn, const struct evq__place *at, struct evq__entry *out);
+/* Gives f's entry its history back, as a copy in buf. */
+int evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX]);
+
+/*
+ * The first entries of queue that are due at now_ms, in the order of delivery, at most max.
+ * *next_due: made lower to the first time behind now at which one will be.
+ * Cost: a step an entry, a look-up a lane.
+ */
+int evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__found *found, size_t max,
+                     size_t *count, uint64_t *next_due);
+/*
+ * The first entry of the queue at or behind *at, whenever due; it and its place. out's history is
+ * borrowed. Errors: EVQ__NONE none of this queue.
+ */
+int evq__due_seek(struct evq__txn *txn, const struct evq__place *at, struct evq__found *out);
+/* The one behind the last that _seek or _next found in this transaction. */
+int evq__due_next(struct evq__txn *txn, uint32_t queue, struct evq__found *out);
+/* The place right behind a place. */
+struct evq__place evq__due_behind(const struct evq__place *at);
+
+static inline int
+evq__is_expired(const struct evq__entry *e, int64_t now_ms)
+{
+	return e->expires_at_ms && e->expires_at_ms <= now_ms;
+}
+
+/* Makes every receipt given so far stale. 0 is no lease's. */
+static inline void
+evq__due_refence(struct evq__entry *e)
+{
+	if (++e->fence == 0)
+		e->fence = 1;
+}
+
+/* EVQ_VISIBLE ..., of a message that has not expired. */
+int evq__due_state(const struct evq__found *f, int64_t now_ms);
+/* A time from now on, or the end of the message where that comes first. */
+uint64_t evq__due_time(const struct evq__entry *e, int64_t now_ms, int64_t after_ms);
+/* A delay by the queue's retry policy. Source: exponential backoff with "equal jitter". */
+int64_t evq__due_backoff(const struct evq__call *call, const struct evq__found *f);
+
+#endif

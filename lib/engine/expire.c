@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns expiry. It needs no index of its own: an entry never stands behind its end, so an expired one is among
+ * those that are due, and is met there. Where nobody receives, sends clear the front as they come.
+ */
+#include "expire.h"
+
+#include "bodies.h"
+#include "bounds.h"
+#include "dead.h"
+
+int
+evq__expire_one(struct evq__call *call, struct evq__found *f)
+{
+	if (call->q.flags & EVQ_EXPIRE_TO_DEAD_LETTER)
+		return evq__dead_or_later(call, f, "expired");
+	int rc = evq__due_remove(call, &call->q, f);
+	if (!rc)
+		rc = evq__bodies_remove(call, f->place.id, f->entry.flags & EVQ__ENTRY_PARTS);
+	call->q.c.expired++;
+	return rc ? rc : evq__news_event(call->news, EVQ_EVENT_EXPIRED, call->q.name, f->place.id, "expired");
+}
+
+int
+evq__expire_front(struct evq__call *call, size_t max, size_t *cleared)
+{
+	struct evq__found found[EVQ__SLICE];
+	uint64_t next_due = EVQ__DUE_NEVER;
+	size_t count;
+	*cleared = 0;
+	if (max > EVQ__SLICE)
+		max = EVQ__SLICE;
+	int rc = evq__due_collect(call->txn, call->q.number, call->now_ms, found, max, &count, &next_due);
+	for (size_t i = 0; !rc && i < count && evq__is_expired(&found[i].entry, call->now_ms); i++) {
+		rc = evq__expire_one(call, &found[i]);
+		++*cleared;
+	}
+	return rc;
+}

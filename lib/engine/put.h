@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Sending. */
+#ifndef EVQ__PUT_H
+#define EVQ__PUT_H
+
+#include "call.h"
+
+/* evq_send_opts, checked and packed. */
+struct evq__send {
+	int64_t delay_ms;   /* 0: the queue's; below 0: none */
+	int64_t expires_ms; /* 0: the queue's retention */
+	int priority;
+	struct evq__slice group, attrs;
+	uint8_t attr_count;
+};
+
+/*
+ * Sends count bodies to call->q. Ids are *first and those that follow it.
+ * Errors: EVQ_TOOBIG a body; EVQ_FULL. Keeps: 1, 2, 3.
+ */
+int evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count,
+             uint64_t *first);
+
+#endif

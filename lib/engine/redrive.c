@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns redriving. Listing and moving are two steps, since what the user has to say about each message is
+ * asked between them, outside any transaction; so moving makes sure that the entry is still what was listed.
+ */
+#include "redrive.h"
+
+#include <string.h>
+
+#include "catalog.h"
+#include "dead.h"
+
+enum { LOOK_AT = 16 * EVQ__SLICE };
+
+static int
+is_free(const struct evq__call *call, const struct evq__found *f)
+{
+	if (evq__is_expired(&f->entry, call->now_ms))
+		return 0;
+	return evq__due_state(f, call->now_ms) & (EVQ_VISIBLE | EVQ_DELAYED);
+}
+
+int
+evq__redrive_list(struct evq__call *call, struct evq__place *from, struct evq__found *found, size_t max,
+                  size_t *count, int *done)
+{
+	struct evq__found f;
+	size_t looked = 0;
+	int rc = evq__due_seek(call->txn, from, &f);
+	*count = 0;
+	while (!rc && *count < max && looked++ < LOOK_AT) {
+		if (is_free(call, &f))
+			found[(*count)++] = f;
+		*from = evq__due_behind(&f.place);
+		rc = evq__due_next(call->txn, call->q.number, &f);
+	}
+	*done = rc == EVQ__NONE;
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+/* The number of the queue that f died in last, 0 where it never did. Errors: EVQ_NOQUEUE it is gone. */
+static int
+find_origin(struct evq__call *call, const struct evq__found *f, uint32_t *number)
+{
+	struct evq__death death;
+	size_t at = 0;
+	*number = 0;
+	if (!(f->entry.flags & EVQ__ENTRY_DEAD))
+		return 0;
+	while (evq__death_next(&f->entry.history, &at, &death) == 0)
+		continue;
+	return evq__catalog_find(call, death.from.data, death.from.len, number);
+}
+
+static int
+leave(struct evq__call *call, const struct evq__found *f, int rc, const char *reason, int *obstacle)
+{
+	if (!*obstacle)
+		*obstacle = rc;
+	return evq__news_event(call->news, EVQ_EVENT_NOT_REDRIVEN, call->q.name, f->place.id, reason);
+}
+
+static int
+move(struct evq__call *call, struct evq__found *f, struct evq__queue *to)
+{
+	struct evq__place at = { to->number, f->place.lane, (uint64_t)call->now_ms, f->place.id };
+	int rc = evq__due_remove(call, &call->q, f);
+	if (rc)
+		return rc;
+	struct evq__entry e = f->entry;
+	evq__due_refence(&e);
+	e.flags &= EVQ__ENTRY_PARTS;
+	e.receives = e.base = 0;
+	e.first_received_at_ms = 0;
+	e.expires_at_ms = to->retention_ms ? call->now_ms + to->retention_ms : 0;
+	call->q.c.redriven++;
+	evq__news_wake(call->news, to->number);
+	return evq__due_insert(call, to, &at, &e);
+}
+
+int
+evq__redrive_one(struct evq__call *call, struct evq__found *f, uint32_t to, int *obstacle, size_t *moved)
+{
+	uint8_t history[EVQ__HISTORY_MAX];
+	uint32_t listed = f->entry.fence;
+	struct evq__queue *dest;
+	int rc = evq__due_get(call->txn, &f->place, &f->entry);
+	if (rc == EVQ__NONE || (!rc && (f->entry.fence != listed || !is_free(call, f))))
+		return 0;
+	if (!rc)
+		rc = evq__due_history(call->txn, f, history);
+	if (!rc && !to) {
+		rc = find_origin(call, f, &to);
+		if (!rc && !to)
+			return leave(call, f, EVQ_NOQUEUE, "no-origin", obstacle);
+	}
+	if (!rc)
+		rc = to == call->q.number ? EVQ_NOQUEUE : evq__catalog_other(call, to, &dest);
+	if (rc == EVQ_NOQUEUE)
+		return leave(call, f, rc, "no-queue", obstacle);
+	if (rc)
+		return rc;
+	if (!evq__dead_has_room(dest, f->entry.body_len))
+		return leave(call, f, EVQ_FULL, "full", obstacle);
+	++*moved;
+	return move(call, f, dest);
+}

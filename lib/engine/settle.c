@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the fence: a receipt is good for exactly the lease it was given for. It names the place of an entry and
+ * a number that each receive, extension and release changes, so one look-up tells whether that lease is still
+ * the last thing that happened to the message. A lease that ran out and was taken by nobody still is.
+ */
+#include "settle.h"
+
+#include <errno.h>
+
+#include "bodies.h"
+#include "dead.h"
+#include "receipt.h"
+
+static int
+find(struct evq__call *call, const evq_receipt *r, struct evq__found *f, uint8_t history[static EVQ__HISTORY_MAX])
+{
+	uint32_t fence;
+	int rc = evq__receipt_unpack(r, call->secret, &f->place, &fence);
+	if (rc || f->place.queue != call->q.number)
+		return EINVAL;
+	if ((rc = evq__due_get(call->txn, &f->place, &f->entry)))
+		return rc == EVQ__NONE ? EVQ_STALE : rc;
+	if (!(f->entry.flags & EVQ__ENTRY_LEASED) || f->entry.fence != fence ||
+	    evq__is_expired(&f->entry, call->now_ms))
+		return EVQ_STALE;
+	return evq__due_history(call->txn, f, history);
+}
+
+int
+evq__settle_delete(struct evq__call *call, const evq_receipt *r)
+{
+	uint8_t history[EVQ__HISTORY_MAX];
+	struct evq__found f;
+	int rc = find(call, r, &f, history);
+	if (rc)
+		return rc;
+	rc = evq__due_remove(call, &call->q, &f);
+	if (!rc)
+		rc = evq__bodies_remove(call, f.place.id, f.entry.flags & EVQ__ENTRY_PARTS);
+	call->q.c.deleted++;
+	return rc;
+}
+
+int
+evq__settle_extend(struct evq__call *call, const evq_receipt *r, int64_t visibility_ms, evq_receipt *out)
+{
+	uint8_t history[EVQ__HISTORY_MAX];
+	struct evq__found f;
+	int rc = find(call, r, &f, history);
+	if (rc)
+		return rc;
+	struct evq__place to = f.place;
+	to.due_ms = evq__due_time(&f.entry, call->now_ms, visibility_ms ? visibility_ms : call->q.visibility_ms);
+	evq__due_refence(&f.entry);
+	if (to.due_ms < f.place.due_ms)
+		evq__news_wake(call->news, call->q.number);
+	if ((rc = evq__due_move(call, &f.place, &to, &f.entry)))
+		return rc;
+	evq__receipt_pack(&to, f.entry.fence, call->secret, out);
+	return 0;
+}
+
+static void
+uncount(struct evq__entry *e)
+{
+	e->receives -= e->receives > e->base;
+	if (e->receives == 0)
+		e->first_received_at_ms = 0;
+}
+
+int
+evq__settle_release(struct evq__call *call, const evq_receipt *r, int64_t delay_ms, int uncounted)
+{
+	uint8_t history[EVQ__HISTORY_MAX];
+	struct evq__found f;
+	int rc = find(call, r, &f, history);
+	if (rc)
+		return rc;
+	int64_t delay = delay_ms == EVQ_BACKOFF ? evq__due_backoff(call, &f) : delay_ms;
+	if (uncounted)
+		uncount(&f.entry);
+	if (evq__dead_is_due(&call->q, &f.entry))
+		return evq__dead_or_later(call, &f, "max-receives");
+	struct evq__place to = f.place;
+	to.due_ms = evq__due_time(&f.entry, call->now_ms, delay);
+	f.entry.flags &= (uint8_t)~EVQ__ENTRY_LEASED;
+	evq__due_refence(&f.entry);
+	evq__news_wake(call->news, call->q.number);
+	return evq__due_move(call, &f.place, &to, &f.entry);
+}
+
+int
+evq__settle_bury(struct evq__call *call, const evq_receipt *r, const char *reason)
+{
+	uint8_t history[EVQ__HISTORY_MAX];
+	struct evq__found f;
+	int rc = find(call, r, &f, history);
+	if (rc)
+		return rc;
+	return call->q.dead_letter ? evq__dead_move(call, &f, reason) : ENOENT;
+}

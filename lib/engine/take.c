@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns receiving: take the first entries whose time has come, and move each to the end of its lease. What
+ * must not be delivered is met on the way and goes its own way: expired, received too often, damaged.
+ */
+#include "take.h"
+
+#include "bodies.h"
+#include "dead.h"
+#include "deliver.h"
+#include "expire.h"
+#include "receipt.h"
+
+enum { CHUNK = 64 }; /* entries looked at before they are worked on */
+
+static int
+lease(struct evq__call *call, const struct evq__take *take, struct evq__found *f, struct evq__place *to)
+{
+	int64_t visibility = take->visibility_ms ? take->visibility_ms : call->q.visibility_ms;
+	struct evq__entry *e = &f->entry;
+	evq__due_refence(e);
+	e->receives += e->receives < UINT32_MAX;
+	e->flags |= EVQ__ENTRY_LEASED;
+	if (!e->first_received_at_ms)
+		e->first_received_at_ms = call->now_ms;
+	*to = f->place;
+	to->due_ms = evq__due_time(e, call->now_ms, visibility);
+	return evq__due_move(call, &f->place, to, e);
+}
+
+/* Reads first, so that a damaged body is known before anything is written. */
+static int
+deliver(struct evq__call *call, struct evq__take *take, struct evq__found *f, struct evq_batch *batch)
+{
+	uint8_t history[EVQ__HISTORY_MAX];
+	struct evq__place to;
+	evq_delivery *d;
+	int rc = evq__due_history(call->txn, f, history);
+	if (!rc)
+		rc = evq__deliver_entry(call, f, batch, &d);
+	if (!rc)
+		rc = evq__bodies_read(call->txn, f->place.id, batch, d);
+	if (!rc && d->body_len != f->entry.body_len)
+		rc = EVQ_CORRUPT;
+	if (rc)
+		return rc;
+	if ((rc = lease(call, take, f, &to)))
+		return rc;
+	d->receives = f->entry.receives;
+	d->first_received_at_ms = f->entry.first_received_at_ms;
+	d->visible_at_ms = (int64_t)to.due_ms;
+	d->state = EVQ_LEASED;
+	evq__receipt_pack(&to, f->entry.fence, call->secret, &d->receipt);
+	evq__batch_keep(batch);
+	call->q.c.received++;
+	call->q.dirty = 1;
+	return 0;
+}
+
+/* One that cannot be delivered, and is not left where it is. Otherwise EVQ__NONE. */
+static int
+divert(struct evq__call *call, struct evq__found *f)
+{
+	if (evq__is_expired(&f->entry, call->now_ms))
+		return evq__expire_one(call, f);
+	if (evq__dead_is_due(&call->q, &f->entry))
+		return evq__dead_or_later(call, f, "max-receives");
+	return EVQ__NONE;
+}
+
+static int
+take_one(struct evq__call *call, struct evq__take *take, struct evq__found *f, struct evq_batch *batch)
+{
+	int rc = divert(call, f);
+	if (rc == EVQ__NONE) {
+		if (take->max_bytes && batch->count && take->bytes + f->entry.body_len > take->max_bytes) {
+			take->full = 1;
+			return 0;
+		}
+		rc = deliver(call, take, f, batch);
+		if (!rc) {
+			take->bytes += f->entry.body_len;
+			return 0;
+		}
+		if (rc != EVQ_CORRUPT || call->txn->rc)
+			return rc;
+		take->corrupt++;
+		rc = evq__dead_corrupt(call, f);
+	}
+	take->more = --take->budget == 0;
+	return rc;
+}
+
+int
+evq__take(struct evq__call *call, struct evq__take *take, struct evq_batch *batch)
+{
+	struct evq__found found[CHUNK];
+	size_t count = CHUNK, wanted = 0;
+	int rc = 0;
+	take->next_due = EVQ__DUE_NEVER;
+	while (!rc && batch->count < take->count && !take->full && !take->more && count >= wanted) {
+		wanted = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
+		rc = evq__due_collect(call->txn, call->q.number, call->now_ms, found, wanted, &count,
+		                      &take->next_due);
+		for (size_t i = 0; !rc && i < count && !take->full && !take->more; i++)
+			rc = take_one(call, take, &found[i], batch);
+	}
+	return rc;
+}

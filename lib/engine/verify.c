@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the proof that a store is sound: 1 (one entry a message), 2 (entries and bodies belong together, and
+ * bodies are whole), 3 (counters equal a recount), 8 (nothing is unaccounted for) and 10 (dead letters exist
+ * and form no cycle). The due index is read once, in its order, against the queues; then the bodies, in
+ * theirs, against the ids that were found. What concerns time, the order of deliveries, cannot be seen
+ * in a store at rest; the tests watch over that.
+ */
+#include "verify.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bodies.h"
+#include "catalog.h"
+#include "due.h"
+
+struct seen { /* an entry of the due index */
+	uint64_t id;
+	uint32_t body_len;
+	uint32_t queue;
+};
+
+struct check {
+	struct evq__txn *txn;
+	struct evq__flaws *flaws;
+	struct seen *seen;
+	size_t count, room;
+	struct evq__storerec store;
+	uint64_t sent, gone, alive; /* for 8: of all queues, and of those that are no more */
+};
+
+static int
+note(struct check *c, const char *queue, evq_id id, const char *what)
+{
+	struct evq__flaws *flaws = c->flaws;
+	if (flaws->count++ >= EVQ__FLAWS_MAX)
+		return 0;
+	if (flaws->room < flaws->count) {
+		size_t room = flaws->room ? flaws->room * 2 : 16;
+		struct evq__flaw *list = realloc(flaws->list, room * sizeof *list);
+		if (!list)
+			return ENOMEM;
+		flaws->list = list;
+		flaws->room = room;
+	}
+	struct evq__flaw *f = &flaws->list[flaws->count - 1];
+	size_t len = queue ? strnlen(queue, EVQ_NAME_MAX) : 0;
+	memcpy(f->queue, queue ? queue : "", len);
+	f->queue[len] = 0;
+	f->id = id;
+	f->what = what;
+	return 0;
+}
+
+/* ---- queues ---- */
+
+static int
+check_name(struct check *c, const struct evq__queue *q)
+{
+	struct evq__call call = { .txn = c->txn };
+	uint32_t number = 0;
+	int rc = evq__catalog_find(&call, q->name, q->name_len, &number);
+	if (rc && rc != EVQ_NOQUEUE && rc != EVQ_CORRUPT)
+		return rc;
+	if (q->state == EVQ__QUEUE_DROPPING)
+		return number == q->number ? note(c, q->name, 0, "a dropped queue has its name still") : 0;
+	return number == q->number ? 0 : note(c, q->name, 0, "the queue's name leads elsewhere");
+}
+
+/* Follows the dead letters of q; more steps than there are numbers are a cycle. */
+static int
+check_dead_letters(struct check *c, const struct evq__queue *q)
+{
+	struct evq__call call = { .txn = c->txn };
+	uint32_t steps = 0, number = q->dead_letter;
+	if (!number && (q->max_receives || (q->flags & EVQ_EXPIRE_TO_DEAD_LETTER)))
+		return note(c, q->name, 0, "a dead-letter policy without a dead letter");
+	while (number) {
+		int rc = evq__catalog_enter(&call, number);
+		if (rc == EVQ_NOQUEUE)
+			return note(c, q->name, 0, "its dead letter does not exist");
+		if (rc == EVQ_CORRUPT || rc == EVQ_FORMAT)
+			return 0; /* noted at that queue */
+		if (rc)
+			return rc;
+		if (++steps > c->store.next_queue)
+			return note(c, q->name, 0, "its dead letters form a cycle");
+		number = call.q.dead_letter;
+	}
+	return 0;
+}
+
+/* ---- the due index ---- */
+
+static int
+remember(struct check *c, const struct evq__found *f)
+{
+	if (c->count == c->room) {
+		size_t room = c->room ? c->room * 2 : 1024;
+		struct seen *seen = realloc(c->seen, room * sizeof *seen);
+		if (!seen)
+			return ENOMEM;
+		c->seen = seen;
+		c->room = room;
+	}
+	c->seen[c->count++] = (struct seen){ f->place.id, f->entry.body_len, f->place.queue };
+	return 0;
+}
+
+static int
+check_entry(struct check *c, const struct evq__queue *q, const struct evq__found *f)
+{
+	const struct evq__entry *e = &f->entry;
+	int parked = e->flags & EVQ__ENTRY_PARKED, rc = 0;
+	if (f->place.id == 0 || f->place.id >= c->store.next_id)
+		rc = note(c, q->name, f->place.id, "an id that was never given");
+	if (!rc && e->expires_at_ms && f->place.due_ms > (uint64_t)e->expires_at_ms)
+		rc = note(c, q->name, f->place.id, "due behind its end");
+	if (!rc && (f->place.due_ms > INT64_MAX) != (parked != 0))
+		rc = note(c, q->name, f->place.id, "due never without being parked, or the other way round");
+	if (!rc && (e->flags & EVQ__ENTRY_DEAD) && !e->deaths)
+		rc = note(c, q->name, f->place.id, "dead without a history");
+	if (!rc && (e->flags & EVQ__ENTRY_LEASED) && !e->fence)
+		rc = note(c, q->name, f->place.id, "leased without a fence");
+	return rc ? rc : remember(c, f);
+}
+
+static int
+check_counters(struct check *c, const struct evq__queue *q, const struct evq__counters *recount)
+{
+	int rc = 0;
+	if (q->c.messages != recount->messages)
+		rc = note(c, q->name, 0, "the counter of messages differs from a recount");
+	if (!rc && q->c.bytes != recount->bytes)
+		rc = note(c, q->name, 0, "the counter of bytes differs from a recount");
+	if (!rc && q->c.mortal != recount->mortal)
+		rc = note(c, q->name, 0, "the counter of messages that expire differs from a recount");
+	return rc;
+}
+
+static int
+check_entries(struct check *c, const struct evq__queue *q)
+{
+	struct evq__counters recount = { .messages = 0 };
+	struct evq__found f;
+	int rc = evq__due_seek(c->txn, &(struct evq__place){ .queue = q->number }, &f);
+	while (!rc || rc == EVQ_CORRUPT || rc == EVQ_FORMAT) {
+		if (rc) {
+			f.entry = (struct evq__entry){ .flags = 0 };
+			rc = note(c, q->name, f.place.id, "an entry that cannot be read");
+		} else
+			rc = check_entry(c, q, &f);
+		if (rc)
+			return rc;
+		recount.messages++;
+		recount.bytes += f.entry.body_len;
+		recount.mortal += f.entry.expires_at_ms != 0;
+		rc = evq__due_next(c->txn, q->number, &f);
+	}
+	return rc == EVQ__NONE ? check_counters(c, q, &recount) : rc;
+}
+
+static int
+check_queues(struct check *c)
+{
+	struct evq__queue q = { .number = 0 };
+	int rc;
+	while ((rc = evq__catalog_next(c->txn, q.number, &q)) == 0) {
+		c->sent += q.c.sent;
+		c->gone += q.c.deleted + q.c.expired + q.c.purged;
+		c->alive += q.c.messages;
+		rc = q.number >= c->store.next_queue ? note(c, q.name, 0, "a queue number that was never given") : 0;
+		if (!rc)
+			rc = check_name(c, &q);
+		if (!rc)
+			rc = check_dead_letters(c, &q);
+		if (!rc)
+			rc = check_entries(c, &q);
+		if (rc)
+			return rc;
+	}
+	if (rc == EVQ_CORRUPT || rc == EVQ_FORMAT)
+		return note(c, NULL, 0, "a queue's record that cannot be read");
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+/* Every row of evq.due is of some queue: there are as many rows as entries were found. */
+static int
+check_orphans(struct check *c)
+{
+	static const uint8_t first[EVQ__DUE_KEY] = { 0, 0, 0, 1 };
+	struct evq__slice key, value;
+	size_t rows = 0;
+	int rc = evq__tree_seek(c->txn, EVQ__DUE, first, sizeof first, &key, &value);
+	while (!rc) {
+		rows++;
+		rc = evq__tree_next(c->txn, EVQ__DUE, &key, &value);
+	}
+	if (rc == EVQ__NONE && rows != c->count)
+		return note(c, NULL, 0, "entries of no queue");
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+/* Every name leads to a queue that has it. */
+static int
+check_names(struct check *c)
+{
+	struct evq__call call = { .txn = c->txn };
+	char name[EVQ_NAME_MAX + 1];
+	uint32_t number;
+	int rc, first = 1;
+	while ((rc = evq__catalog_next_name(c->txn, first ? NULL : name, name)) == 0) {
+		first = 0;
+		rc = evq__catalog_find(&call, name, strlen(name), &number);
+		if (!rc)
+			rc = evq__catalog_enter(&call, number);
+		if (!rc && !strcmp(call.q.name, name))
+			continue;
+		if (rc && rc != EVQ_NOQUEUE && rc != EVQ_CORRUPT && rc != EVQ_FORMAT)
+			return rc;
+		if ((rc = note(c, name, 0, "a name that leads to no queue")))
+			return rc;
+	}
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+/* ---- bodies ---- */
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	const struct seen *x = a, *y = b;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* The name of an entry's queue, for a finding. */
+static int
+note_at(struct check *c, const struct seen *s, const char *what)
+{
+	struct evq__call call = { .txn = c->txn };
+	int rc = evq__catalog_enter_any(&call, s->queue);
+	return note(c, rc ? NULL : call.q.name, s->id, what);
+}
+
+/* Reads it as a receive would. It gives the cursor of the bodies back as it was: behind all parts. */
+static int
+check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
+{
+	evq_delivery d;
+	evq__batch_reset(scratch);
+	int rc = evq__bodies_read(c->txn, s->id, scratch, &d);
+	if (rc == EVQ_CORRUPT || rc == EVQ_FORMAT)
+		return note_at(c, s, "its body is missing, incomplete or damaged");
+	if (!rc && d.body_len != s->body_len)
+		return note_at(c, s, "its body is of another length than its entry says");
+	return rc;
+}
+
+static uint64_t
+parts_of(const struct evq__slice *value)
+{
+	struct evq__body_head head;
+	return evq__body_head_unpack(value->data, value->len, &head) ? 0 : evq__body_parts(evq__body_total(&head));
+}
+
+/* Every row of a body belongs to an entry, and its part to the body. */
+static int
+check_rows(struct check *c)
+{
+	static const uint8_t first[EVQ__BODY_KEY] = { 0, 0, 0, 0, 0, 0, 0, 1 };
+	struct evq__slice key, value;
+	size_t at = 0;
+	uint64_t id = 0, parts = 0;
+	int rc = evq__tree_seek(c->txn, EVQ__BODY, first, sizeof first, &key, &value);
+	for (; !rc; rc = evq__tree_next(c->txn, EVQ__BODY, &key, &value)) {
+		if (key.len != EVQ__BODY_KEY)
+			return note(c, NULL, 0, "a body's key that cannot be read");
+		uint64_t row = evq__be64_get(key.data);
+		uint32_t part = evq__be32_get((const uint8_t *)key.data + 8);
+		if (row != id)
+			parts = part ? 0 : parts_of(&value);
+		id = row;
+		while (at < c->count && c->seen[at].id < id)
+			at++;
+		if (at == c->count || c->seen[at].id != id)
+			rc = note(c, NULL, id, "a body without an entry");
+		else if (parts && part >= parts)
+			rc = note_at(c, &c->seen[at], "a part too many");
+		if (rc)
+			return rc;
+	}
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+static int
+check_bodies(struct check *c)
+{
+	struct evq_batch scratch = { .items = NULL };
+	int rc = 0;
+	if (c->count)
+		qsort(c->seen, c->count, sizeof *c->seen, compare_ids);
+	for (size_t i = 0; !rc && i < c->count; i++) {
+		if (i && c->seen[i].id == c->seen[i - 1].id)
+			rc = note_at(c, &c->seen[i], "more entries than one");
+		if (!rc)
+			rc = check_body(c, &c->seen[i], &scratch);
+	}
+	evq__batch_clear(&scratch);
+	return rc ? rc : check_rows(c);
+}
+
+int
+evq__verify(struct evq__txn *txn, struct evq__flaws *out)
+{
+	struct check c = { .txn = txn, .flaws = out };
+	*out = (struct evq__flaws){ .list = NULL };
+	int rc = evq__catalog_store(txn, &c.store);
+	c.sent = c.store.sent;
+	c.gone = c.store.deleted + c.store.expired + c.store.purged;
+	if (!rc)
+		rc = check_queues(&c);
+	if (!rc)
+		rc = check_orphans(&c);
+	if (!rc)
+		rc = check_names(&c);
+	if (!rc)
+		rc = check_bodies(&c);
+	if (!rc && c.sent != c.gone + c.alive)
+		rc = note(&c, NULL, 0, "sent is not deleted, expired, purged and alive together");
+	free(c.seen);
+	return rc;
+}
