@@ -1,0 +1,148 @@
+# GNU make. CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX and DESTDIR are yours; everything built goes to build/.
+
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+PKG_CONFIG ?= pkg-config
+INSTALL ?= install
+
+VERSION := $(shell awk '/define EVQ_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' include/evq.h)
+SOVERSION := $(word 1,$(subst ., ,$(VERSION)))
+B := build
+
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes $(WERROR)
+BASE_FLAGS = -std=c11 -D_GNU_SOURCE -Iinclude $(WARN) $(CPPFLAGS) $(CFLAGS) -pthread
+LIBS = -llmdb -pthread
+
+.PHONY: all check check-quick check-san check-tsan check-valgrind bench demo install uninstall deps clean format cover
+all: $(B)/libevq.a $(B)/libevq.so $(B)/evq.pc
+
+# ---- the library ----
+
+# A layer sees itself and those named before it, so an include that looks up does not compile.
+LAYERS := base format store engine api
+upto = $(if $(filter $1,$(firstword $2)),$1,$(firstword $2) $(call upto,$1,$(wordlist 2,9,$2)))
+
+define layer
+$(B)/lib/$1-%.o: lib/$1/%.c $(B)/flags
+	$$(CC) $$(BASE_FLAGS) -fPIC -fvisibility=hidden $(addprefix -Ilib/,$(call upto,$1,$(LAYERS))) -MMD -MP -c -o $$@ $$<
+LIB_OBJS += $(patsubst lib/$1/%.c,$(B)/lib/$1-%.o,$(wildcard lib/$1/*.c))
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer,$l)))
+
+# What was compiled with other flags is compiled again.
+FLAGS_NOW := $(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(WERROR) $(PREFIX)
+$(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault tests/examples); \
+	echo '$(FLAGS_NOW)' | cmp -s - $(B)/flags || echo '$(FLAGS_NOW)' > $(B)/flags)
+
+$(B)/libevq.a: $(LIB_OBJS)
+	rm -f $@
+	$(AR) rcs $@ $(LIB_OBJS)
+
+$(B)/libevq.so.$(VERSION): $(LIB_OBJS) lib/evq.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libevq.so.$(SOVERSION) -Wl,--version-script=lib/evq.map \
+		-Wl,-z,defs -Wl,--as-needed -o $@ $(LIB_OBJS) $(LIBS)
+
+$(B)/libevq.so: $(B)/libevq.so.$(VERSION)
+	ln -sf $(<F) $(B)/libevq.so.$(SOVERSION)
+	ln -sf $(<F) $@
+
+$(B)/evq.pc: lib/evq.pc.in Makefile $(B)/flags
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+		-e 's|@VERSION@|$(VERSION)|' $< > $@
+
+# ---- tests ----
+
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
+TEST_FLAGS = $(BASE_FLAGS) $(shell $(PKG_CONFIG) --cflags check) -Itests -Wno-gnu-zero-variadic-macro-arguments
+# The formats are tested from inside: their layer is part of no interface.
+TEST_FLAGS += -Ilib/base -Ilib/format
+TEST_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/*.c))
+MODEL_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/model/*.c))
+EXAMPLES := $(patsubst tests/examples/%.c,$(B)/tests/examples/%,$(wildcard tests/examples/*.c))
+PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/tests/full_disk $(B)/tests/fault_test
+
+$(B)/tests/%.o: tests/%.c $(B)/flags
+	$(CC) $(TEST_FLAGS) -MMD -MP -c -o $@ $<
+$(B)/tests/check_all: $(TEST_OBJS) $(B)/libevq.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+$(B)/tests/model_test: $(MODEL_OBJS) $(B)/libevq.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/kill_test: $(B)/tests/crash/kill_test.o $(B)/libevq.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/full_disk: $(B)/tests/crash/full_disk.o $(B)/libevq.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+# It replaces functions of libc, for LMDB too.
+$(B)/tests/fault_test: $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/fault/*.c)) $(B)/libevq.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS) -ldl
+# Examples see what a user sees, and are held to what a strict user holds to.
+$(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
+	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Iinclude -Wall -Wextra -Wpedantic $(WERROR) $(CPPFLAGS) $(CFLAGS) \
+		$(LDFLAGS) -o $@ $^ $(LIBS)
+
+MODEL_OPS ?= 200000
+KILL_SECONDS ?= 10
+check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
+	sh tests/check_house.sh "$(CC)"
+	sh tests/check_docs.sh
+	sh tests/check_examples.sh $(B)/tests/examples
+	sh tests/check_install.sh "$(MAKE)" "$(CC) $(CFLAGS) $(LDFLAGS)"
+	$(B)/tests/full_disk
+	$(B)/tests/fault_test
+	$(B)/tests/kill_test --seconds $(KILL_SECONDS)
+	$(B)/tests/model_test --ops $(MODEL_OPS)
+	$(B)/tests/check_all
+
+SAN = -O1 -g -fno-omit-frame-pointer
+check-san:
+	EVQ_TEST_SMALL=1 $(MAKE) check B=build-san MODEL_OPS=50000 CFLAGS="$(SAN) -fsanitize=address,undefined -fno-sanitize-recover=all"
+check-tsan:
+	EVQ_TEST_SMALL=1 CK_RUN_SUITE=threads $(MAKE) build-tsan/tests/check_all B=build-tsan CFLAGS="$(SAN) -fsanitize=thread"
+	EVQ_TEST_SMALL=1 build-tsan/tests/check_all threads
+check-valgrind: $(B)/tests/check_all
+	EVQ_TEST_SMALL=1 CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full $(B)/tests/check_all
+
+# ---- benchmark, demonstration ----
+
+$(B)/bench/%.o: bench/%.c $(B)/flags
+	$(CC) $(BASE_FLAGS) -MMD -MP -c -o $@ $<
+$(B)/bench/evq-bench: $(patsubst bench/%.c,$(B)/bench/%.o,$(wildcard bench/*.c)) $(B)/libevq.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lm
+bench: $(B)/bench/evq-bench
+	$(B)/bench/evq-bench $(BENCH)
+
+demo: $(B)/tests/examples/demo
+	@dir=$$(mktemp -d) && $(B)/tests/examples/demo $$dir/store; rc=$$?; rm -rf $$dir; exit $$rc
+
+# ---- installing ----
+
+install: all
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(LIBDIR)/pkgconfig $(INCLUDEDIR) $(MANDIR)/man3 $(MANDIR)/man5 $(MANDIR)/man7)
+	$(INSTALL) -m 644 include/evq.h $(DESTDIR)$(INCLUDEDIR)/
+	$(INSTALL) -m 644 $(B)/libevq.a $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 755 $(B)/libevq.so.$(VERSION) $(DESTDIR)$(LIBDIR)/
+	ln -sf libevq.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libevq.so.$(SOVERSION)
+	ln -sf libevq.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libevq.so
+	$(INSTALL) -m 644 $(B)/evq.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	for s in 3 5 7; do $(INSTALL) -m 644 man/*.$$s $(DESTDIR)$(MANDIR)/man$$s/ || exit 1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(INCLUDEDIR)/evq.h $(DESTDIR)$(LIBDIR)/pkgconfig/evq.pc $(addprefix $(DESTDIR)$(LIBDIR)/libevq., \
+		a so so.$(SOVERSION) so.$(VERSION))
+	for f in man/*.[357]; do rm -f $(DESTDIR)$(MANDIR)/man$${f##*.}/$${f#man/}; done
+
+# Packages: lmdb and xxhash to build, check and pkg-config to test.
+deps:
+	@sh .ci/deps
+
+clean:
+	rm -rf build build-san build-tsan build-cover
+format:
+	clang-format -i include/*.h lib/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*.[ch]
+cover:
+	$(MAKE) check B=build-cover CFLAGS="-O0 -g --coverage"
+	cd build-cover && gcov -r -s .. lib/*.o | grep -A1 "^File 'lib/.*\.c'"
+
+-include $(wildcard $(B)/lib/*.d $(B)/bench/*.d $(B)/tests/*.d $(B)/tests/*/*.d)

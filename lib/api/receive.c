@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * evq_receive(3): taking, and waiting for something to take. A waiter holds no transaction. It reads the
+ * queue's wake word before it looks, so what comes after the look ends the sleep; and it sleeps no longer
+ * than until the next message is due.
+ */
+#include <errno.h>
+
+#include "batch.h"
+#include "bounds.h"
+#include "clock.h"
+#include "opts.h"
+#include "run.h"
+#include "take.h"
+
+struct receive {
+	evq_queue *q;
+	evq_txn *txn;
+	evq_receive_opts o;
+	evq_batch *into;
+	struct evq__take take;
+	int64_t until_due_ms; /* from the last look */
+	uint32_t interrupts;  /* when the call began */
+};
+
+static int
+check_opts(const evq_receive_opts *opts, const evq_txn *txn, evq_receive_opts *o)
+{
+	int rc = evq__opts_load(o, sizeof *o, EVQ__RECEIVE_OPTS_FIRST, opts);
+	if (rc)
+		return rc;
+	if (o->count > EVQ_BATCH_MAX)
+		return E2BIG;
+	if (o->wait_ms < EVQ_NONE || o->window_ms < 0 || (txn && (o->wait_ms || o->window_ms)))
+		return EINVAL;
+	if (o->visibility_ms < 0 || o->visibility_ms > EVQ__VISIBILITY_MAX)
+		return EINVAL;
+	if (!o->count)
+		o->count = 1;
+	return 0;
+}
+
+static int
+take_once(struct receive *r)
+{
+	struct evq__run run;
+	size_t before = r->into->count;
+	uint64_t bytes = r->take.bytes;
+	r->take.more = 0;
+	r->take.budget = r->txn ? SIZE_MAX : EVQ__SLICE;
+	int rc = evq__run_queue(&run, r->q, r->txn);
+	if (rc)
+		return rc;
+	rc = evq__run_end(&run, evq__take(&run.call, &r->take, r->into));
+	uint64_t wait = r->take.next_due - (uint64_t)run.call.now_ms;
+	r->until_due_ms = wait < INT64_MAX ? (int64_t)wait : INT64_MAX;
+	if (rc) {
+		r->into->count = before;
+		r->take.bytes = bytes;
+	}
+	return rc;
+}
+
+/* Takes what is there. On a store without room even for this, as much as there is room for. */
+static int
+take(struct receive *r)
+{
+	int rc;
+	do {
+		rc = take_once(r);
+		while (rc == EVQ_FULL && !r->txn && r->take.count > r->into->count + 1) {
+			r->take.count = r->into->count + (r->take.count - r->into->count) / 2;
+			rc = take_once(r);
+		}
+	} while (!rc && r->take.more && r->into->count < r->take.count);
+	return rc && r->into->count ? 0 : rc; /* what was taken before is leased, and the caller's */
+}
+
+/* Sleeps, but not beyond end. Errors: EVQ_INTERRUPTED. */
+static int
+wait_until(struct receive *r, uint32_t seen, int64_t end)
+{
+	evq_env *env = r->q->env;
+	int64_t left = end - evq__clock_monotonic_ms();
+	if (atomic_load(&env->interrupts) != r->interrupts)
+		return EVQ_INTERRUPTED;
+	evq__wake_wait(env->store, r->q->number, seen, left < r->until_due_ms ? left : r->until_due_ms);
+	return atomic_load(&env->interrupts) != r->interrupts ? EVQ_INTERRUPTED : 0;
+}
+
+static int64_t
+end_of(int64_t wait_ms)
+{
+	int64_t now = evq__clock_monotonic_ms();
+	return wait_ms == EVQ_NONE || wait_ms > INT64_MAX - now ? INT64_MAX : now + wait_ms;
+}
+
+static int
+take_first(struct receive *r)
+{
+	int64_t end = end_of(r->o.wait_ms);
+	for (;;) {
+		uint32_t seen = evq__wake_read(r->q->env->store, r->q->number);
+		int rc = take(r);
+		if (rc || r->into->count || r->take.corrupt || !r->o.wait_ms)
+			return rc;
+		if (evq__clock_monotonic_ms() >= end)
+			return 0;
+		if ((rc = wait_until(r, seen, end)))
+			return rc;
+	}
+}
+
+/* Whatever ends it early, the caller has what is there. */
+static void
+fill_up(struct receive *r)
+{
+	int64_t end = end_of(r->o.window_ms);
+	while (r->into->count < r->take.count && !r->take.full && evq__clock_monotonic_ms() < end) {
+		uint32_t seen = evq__wake_read(r->q->env->store, r->q->number);
+		size_t before = r->into->count;
+		if (take(r))
+			return;
+		if (r->into->count == before && wait_until(r, seen, end))
+			return;
+	}
+}
+
+int
+evq_receive(evq_queue *q, evq_txn *txn, const evq_receive_opts *opts, evq_batch *into)
+{
+	struct receive r = { .q = q, .txn = txn, .into = into };
+	int rc = evq__queue_check(q);
+	if (!rc)
+		rc = into ? check_opts(opts, txn, &r.o) : EINVAL;
+	if (into)
+		evq__batch_reset(into);
+	if (rc)
+		return rc;
+	r.take.count = r.o.count;
+	r.take.visibility_ms = r.o.visibility_ms;
+	r.take.max_bytes = r.o.max_bytes;
+	r.interrupts = atomic_load(&q->env->interrupts);
+	rc = take_first(&r);
+	if (!rc && into->count && r.o.window_ms)
+		fill_up(&r);
+	if (!rc && !into->count)
+		rc = r.take.corrupt ? EVQ_CORRUPT : EVQ_EMPTY;
+	return rc;
+}

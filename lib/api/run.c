@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the frame of a call: arguments -> transaction -> engine -> commit -> wake and tell. Also what keeps a
+ * joined transaction honest: a call that fails after it has changed something leaves that transaction fit
+ * for nothing but abort, whatever its caller makes of the error.
+ */
+#include "run.h"
+
+#include <errno.h>
+
+#include "catalog.h"
+#include "clock.h"
+
+/* No clock's time is behind 0 or so far ahead that a life of 100 years would not fit. */
+#define LATEST_MS (INT64_MAX / 4)
+
+int
+evq__env_check(const evq_env *env)
+{
+	if (!env || env->magic != EVQ__ENV_MAGIC)
+		return EINVAL;
+	if (atomic_load(&env->closed))
+		return EBADF;
+	return evq__store_forked(env->store) ? EVQ_FORKED : 0;
+}
+
+int
+evq__queue_check(const evq_queue *q)
+{
+	return !q || q->magic != EVQ__QUEUE_MAGIC ? EINVAL : evq__env_check(q->env);
+}
+
+uintptr_t
+evq__this_thread(void)
+{
+	return (uintptr_t)pthread_self();
+}
+
+int
+evq__env_check_free(const evq_env *env)
+{
+	return atomic_load(&env->user_thread) == evq__this_thread() ? EDEADLK : 0;
+}
+
+int64_t
+evq__env_now(const evq_env *env)
+{
+	int64_t now = env->clock ? env->clock(env->clock_arg) : evq__clock_wall_ms();
+	return now < 0 ? 0 : now > LATEST_MS ? LATEST_MS : now;
+}
+
+static int
+check_txn(const evq_env *env, const evq_txn *txn)
+{
+	if (txn->magic != EVQ__TXN_MAGIC || txn->env != env)
+		return EINVAL;
+	return txn->thread == evq__this_thread() ? txn->txn.rc : EPERM;
+}
+
+static void
+start(struct evq__run *run, evq_env *env, evq_txn *joined)
+{
+	run->env = env;
+	run->queue = NULL;
+	run->joined = joined;
+	run->news = (struct evq__news){ .wanted = env->on_event != NULL };
+	run->call.txn = joined ? &joined->txn : &run->own;
+	run->call.news = joined ? &joined->news : &run->news;
+	run->call.q.number = run->call.other.number = 0;
+}
+
+/* Needs: the transaction. The time is read inside it, so that it goes forward from call to call. */
+static void
+set_out(struct evq__run *run)
+{
+	run->call.now_ms = evq__env_now(run->env);
+	run->call.secret = evq__store_secret(run->env->store);
+	run->call.settled = run->call.txn->changes;
+}
+
+int
+evq__run_begin(struct evq__run *run, evq_env *env, evq_txn *txn)
+{
+	int rc = evq__env_check(env);
+	if (!rc)
+		rc = txn ? check_txn(env, txn) : evq__env_check_free(env);
+	if (rc)
+		return rc;
+	start(run, env, txn);
+	if (!txn && (rc = evq__txn_begin(env->store, &run->own)))
+		return rc;
+	set_out(run);
+	return 0;
+}
+
+int
+evq__run_queue(struct evq__run *run, evq_queue *q, evq_txn *txn)
+{
+	int rc = evq__queue_check(q);
+	if (!rc)
+		rc = evq__run_begin(run, q->env, txn);
+	if (rc)
+		return rc;
+	if ((rc = evq__catalog_enter(&run->call, q->number)))
+		return evq__run_end(run, rc);
+	run->queue = q;
+	run->stale = atomic_exchange(&q->stale, 0);
+	run->call.q.c.stale += run->stale;
+	run->call.q.dirty = run->stale != 0;
+	return 0;
+}
+
+int
+evq__run_read(struct evq__run *run, evq_env *env)
+{
+	int rc = evq__env_check(env);
+	if (rc)
+		return rc;
+	start(run, env, NULL);
+	if ((rc = evq__txn_read(env->store, &run->own)))
+		return rc;
+	set_out(run);
+	return 0;
+}
+
+int
+evq__run_read_queue(struct evq__run *run, evq_queue *q)
+{
+	int rc = evq__queue_check(q);
+	if (!rc)
+		rc = evq__run_read(run, q->env);
+	if (rc)
+		return rc;
+	rc = evq__catalog_enter(&run->call, q->number);
+	return rc ? evq__run_end(run, rc) : 0;
+}
+
+/* Refusals that were not counted after all, and one that is new. */
+static void
+keep_stale(struct evq__run *run, int rc)
+{
+	if (run->queue && rc)
+		atomic_fetch_add(&run->queue->stale, run->stale + (rc == EVQ_STALE));
+}
+
+static int
+end_joined(struct evq__run *run, int rc)
+{
+	struct evq__txn *t = run->call.txn;
+	if (!rc)
+		rc = evq__catalog_leave(&run->call);
+	if (rc && t->changes != run->call.settled && !t->rc)
+		t->rc = rc;
+	return rc;
+}
+
+static int
+end_own(struct evq__run *run, int rc)
+{
+	if (!rc && run->own.writes)
+		rc = evq__catalog_leave(&run->call);
+	if (rc || !run->own.writes)
+		evq__txn_abort(&run->own);
+	else
+		rc = evq__txn_commit(&run->own);
+	if (rc)
+		evq__news_clear(&run->news);
+	else
+		evq__run_tell(run->env, &run->news);
+	return rc;
+}
+
+int
+evq__run_end(struct evq__run *run, int rc)
+{
+	rc = run->joined ? end_joined(run, rc) : end_own(run, rc);
+	keep_stale(run, rc);
+	return rc;
+}
+
+void
+evq__run_tell(evq_env *env, struct evq__news *news)
+{
+	if (news->wake_all)
+		evq__wake_all(env->store);
+	else
+		for (unsigned i = 0; i < news->wake_count; i++)
+			evq__wake_post(env->store, news->wake[i]);
+	for (size_t i = 0; i < news->count; i++) {
+		const struct evq__told *t = &news->told[i];
+		env->on_event(&(evq_event){ t->type, t->queue, t->id, t->reason }, env->event_arg);
+	}
+	evq__news_clear(news);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every call does around the engine: check its handles, have a transaction, end it, and then tell who
+ * is to know. Errors, of those that begin: EINVAL no such handle; EBADF its store was closed; EVQ_FORKED;
+ * EVQ_BUSY; with a transaction given, EINVAL it is another store's, EPERM another thread's, or the failure
+ * that broke it; with none, EDEADLK this thread has one.
+ */
+#ifndef EVQ__RUN_H
+#define EVQ__RUN_H
+
+#include "call.h"
+#include "handles.h"
+
+struct evq__run {
+	evq_env *env;
+	evq_queue *queue;  /* NULL: the call is not for one */
+	uint64_t stale;    /* taken from queue's */
+	evq_txn *joined;   /* the caller's transaction, or NULL */
+	struct evq__txn own;
+	struct evq__news news;
+	struct evq__call call;
+};
+
+/* Are the handles good? For a queue: it and its env. */
+int evq__env_check(const evq_env *env);
+int evq__queue_check(const evq_queue *q);
+/* May this thread begin a writing transaction of its own? */
+int evq__env_check_free(const evq_env *env);
+int64_t evq__env_now(const evq_env *env);
+uintptr_t evq__this_thread(void); /* never 0 */
+
+int evq__run_begin(struct evq__run *run, evq_env *env, evq_txn *txn);
+/* The same, with run->call.q loaded. Errors: EVQ_NOQUEUE. */
+int evq__run_queue(struct evq__run *run, evq_queue *q, evq_txn *txn);
+/* For reading only, whatever this thread has open. */
+int evq__run_read(struct evq__run *run, evq_env *env);
+int evq__run_read_queue(struct evq__run *run, evq_queue *q);
+/*
+ * Ends it: rc 0 commits what is the call's own, else aborts it. What it returns is what the call returns.
+ */
+int evq__run_end(struct evq__run *run, int rc);
+/* Wakes and tells; empties news. Needs: no transaction, no lock. */
+void evq__run_tell(evq_env *env, struct evq__news *news);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* evq_txn(3): transactions that several calls, and the user's own LMDB writes, join. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "run.h"
+
+int
+evq_begin(evq_env *env, evq_txn **out)
+{
+	int rc = out ? evq__env_check(env) : EINVAL;
+	if (!rc)
+		rc = evq__env_check_free(env);
+	if (rc)
+		return rc;
+	evq_txn *t = calloc(1, sizeof *t);
+	if (!t)
+		return ENOMEM;
+	if ((rc = evq__txn_begin(env->store, &t->txn))) {
+		free(t);
+		return rc;
+	}
+	t->magic = EVQ__TXN_MAGIC;
+	t->env = env;
+	t->thread = evq__this_thread();
+	t->news.wanted = env->on_event != NULL;
+	atomic_store(&env->user_thread, t->thread);
+	*out = t;
+	return 0;
+}
+
+/* May this thread, in this process, do anything with t? */
+static int
+check(const evq_txn *t)
+{
+	if (!t || t->magic != EVQ__TXN_MAGIC)
+		return EINVAL;
+	int rc = evq__env_check(t->env);
+	if (rc)
+		return rc;
+	return t->thread == evq__this_thread() ? 0 : EPERM;
+}
+
+static void
+end(evq_txn *t)
+{
+	t->magic = 0;
+	evq__news_clear(&t->news);
+	free(t);
+}
+
+int
+evq_commit(evq_txn *t)
+{
+	int rc = check(t);
+	if (rc)
+		return rc;
+	evq_env *env = t->env;
+	atomic_store(&env->user_thread, 0);
+	rc = evq__txn_commit(&t->txn);
+	if (!rc)
+		evq__run_tell(env, &t->news);
+	end(t);
+	return rc;
+}
+
+void
+evq_abort(evq_txn *t)
+{
+	if (check(t))
+		return;
+	atomic_store(&t->env->user_thread, 0);
+	evq__txn_abort(&t->txn);
+	end(t);
+}
+
+struct MDB_txn *
+evq_txn_mdb(const evq_txn *t)
+{
+	return check(t) ? NULL : t->txn.mdb;
+}
