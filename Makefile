@@ -7,6 +7,8 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 PKG_CONFIG ?= pkg-config
 INSTALL ?= install
+# V=1 shows the commands.
+say = $(if $(V),,@echo '  $1 $@';)
 
 VERSION := $(shell awk '/define EVQ_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' include/evq.h)
 SOVERSION := $(word 1,$(subst ., ,$(VERSION)))
@@ -27,7 +29,7 @@ upto = $(if $(filter $1,$(firstword $2)),$1,$(firstword $2) $(call upto,$1,$(wor
 
 define layer
 $(B)/lib/$1-%.o: lib/$1/%.c $(B)/flags
-	$$(CC) $$(BASE_FLAGS) -fPIC -fvisibility=hidden $(addprefix -Ilib/,$(call upto,$1,$(LAYERS))) -MMD -MP -c -o $$@ $$<
+	$$(call say,CC)$$(CC) $$(BASE_FLAGS) -fPIC -fvisibility=hidden $(addprefix -Ilib/,$(call upto,$1,$(LAYERS))) -MMD -MP -c -o $$@ $$<
 LIB_OBJS += $(patsubst lib/$1/%.c,$(B)/lib/$1-%.o,$(wildcard lib/$1/*.c))
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer,$l)))
@@ -38,19 +40,19 @@ $(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault
 	echo '$(FLAGS_NOW)' | cmp -s - $(B)/flags || echo '$(FLAGS_NOW)' > $(B)/flags)
 
 $(B)/libevq.a: $(LIB_OBJS)
-	rm -f $@
-	$(AR) rcs $@ $(LIB_OBJS)
+	@rm -f $@
+	$(call say,AR)$(AR) rcs $@ $(LIB_OBJS)
 
 $(B)/libevq.so.$(VERSION): $(LIB_OBJS) lib/evq.map
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libevq.so.$(SOVERSION) -Wl,--version-script=lib/evq.map \
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libevq.so.$(SOVERSION) -Wl,--version-script=lib/evq.map \
 		-Wl,-z,defs -Wl,--as-needed -o $@ $(LIB_OBJS) $(LIBS)
 
 $(B)/libevq.so: $(B)/libevq.so.$(VERSION)
-	ln -sf $(<F) $(B)/libevq.so.$(SOVERSION)
-	ln -sf $(<F) $@
+	@ln -sf $(<F) $(B)/libevq.so.$(SOVERSION)
+	@ln -sf $(<F) $@
 
 $(B)/evq.pc: lib/evq.pc.in Makefile $(B)/flags
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 		-e 's|@VERSION@|$(VERSION)|' $< > $@
 
 # ---- tests ----
@@ -65,21 +67,21 @@ EXAMPLES := $(patsubst tests/examples/%.c,$(B)/tests/examples/%,$(wildcard tests
 PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/tests/full_disk $(B)/tests/fault_test
 
 $(B)/tests/%.o: tests/%.c $(B)/flags
-	$(CC) $(TEST_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(TEST_FLAGS) -MMD -MP -c -o $@ $<
 $(B)/tests/check_all: $(TEST_OBJS) $(B)/libevq.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
 $(B)/tests/model_test: $(MODEL_OBJS) $(B)/libevq.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/kill_test: $(B)/tests/crash/kill_test.o $(B)/libevq.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/full_disk: $(B)/tests/crash/full_disk.o $(B)/libevq.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 # It replaces functions of libc, for LMDB too.
 $(B)/tests/fault_test: $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/fault/*.c)) $(B)/libevq.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS) -ldl
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS) -ldl
 # Examples see what a user sees, and are held to what a strict user holds to.
 $(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
-	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Iinclude -Wall -Wextra -Wpedantic $(WERROR) $(CPPFLAGS) $(CFLAGS) \
+	$(call say,CC)$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Iinclude -Wall -Wextra -Wpedantic $(WERROR) $(CPPFLAGS) $(CFLAGS) \
 		$(LDFLAGS) -o $@ $^ $(LIBS)
 
 MODEL_OPS ?= 200000
@@ -107,9 +109,9 @@ check-valgrind: $(B)/tests/check_all
 # ---- benchmark, demonstration ----
 
 $(B)/bench/%.o: bench/%.c $(B)/flags
-	$(CC) $(BASE_FLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(BASE_FLAGS) -MMD -MP -c -o $@ $<
 $(B)/bench/evq-bench: $(patsubst bench/%.c,$(B)/bench/%.o,$(wildcard bench/*.c)) $(B)/libevq.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lm
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lm
 bench: $(B)/bench/evq-bench
 	$(B)/bench/evq-bench $(BENCH)
 

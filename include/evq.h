@@ -103,7 +103,7 @@ enum {
 	EVQ_DURABLE_RELAXED = 1 /* it survives any process crash; power loss may undo the last; never corrupt */
 };
 
-typedef int64_t evq_clock_fn(void *arg); /* ms since the Unix epoch; called from any thread */
+typedef int64_t evq_clock_fn(void *arg); /* ms since the Unix epoch; any thread; must not call evq */
 
 enum {
 	EVQ_EVENT_DEAD_LETTERED = 1,    /* moved from queue to its dead letter, for reason */

@@ -89,6 +89,8 @@ evq_env_close(evq_env *env)
 {
 	if (evq__env_check(env))
 		return;
+	if (evq__env_check_free(env)) /* this thread's own transaction is undone; its handle answers EBADF */
+		evq__txn_abort(&env->user_txn->txn);
 	atomic_store(&env->closed, 1);
 	evq__store_close(env->store);
 	env->store = NULL;

@@ -15,10 +15,11 @@
 
 struct evq_env {
 	uint32_t magic;
-	_Atomic uint32_t holders; /* the env itself and its queue handles; the last one frees */
+	_Atomic uint32_t holders; /* the env itself, its queues and its transaction; the last one frees */
 	_Atomic uint32_t interrupts;
 	_Atomic int closed;
 	_Atomic uintptr_t user_thread; /* has an evq_txn open; 0: none */
+	evq_txn *user_txn;             /* that one; its thread's to touch */
 	struct evq__store *store;      /* gone when closed */
 	evq_clock_fn *clock;
 	void *clock_arg;

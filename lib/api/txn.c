@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "env.h"
 #include "run.h"
 
 int
@@ -24,12 +25,14 @@ evq_begin(evq_env *env, evq_txn **out)
 	t->env = env;
 	t->thread = evq__this_thread();
 	t->news.wanted = env->on_event != NULL;
+	evq__env_hold(env);
+	env->user_txn = t;
 	atomic_store(&env->user_thread, t->thread);
 	*out = t;
 	return 0;
 }
 
-/* May this thread, in this process, do anything with t? */
+/* May this thread, in this process, do anything with t? EBADF: nothing but free it. */
 static int
 check(const evq_txn *t)
 {
@@ -46,6 +49,7 @@ end(evq_txn *t)
 {
 	t->magic = 0;
 	evq__news_clear(&t->news);
+	evq__env_release(t->env);
 	free(t);
 }
 
@@ -53,13 +57,14 @@ int
 evq_commit(evq_txn *t)
 {
 	int rc = check(t);
-	if (rc)
+	if (rc && rc != EBADF)
 		return rc;
-	evq_env *env = t->env;
-	atomic_store(&env->user_thread, 0);
-	rc = evq__txn_commit(&t->txn);
+	if (!rc) {
+		atomic_store(&t->env->user_thread, 0);
+		rc = evq__txn_commit(&t->txn);
+	}
 	if (!rc)
-		evq__run_tell(env, &t->news);
+		evq__run_tell(t->env, &t->news);
 	end(t);
 	return rc;
 }
@@ -67,10 +72,13 @@ evq_commit(evq_txn *t)
 void
 evq_abort(evq_txn *t)
 {
-	if (check(t))
+	int rc = check(t);
+	if (rc && rc != EBADF)
 		return;
-	atomic_store(&t->env->user_thread, 0);
-	evq__txn_abort(&t->txn);
+	if (!rc) {
+		atomic_store(&t->env->user_thread, 0);
+		evq__txn_abort(&t->txn);
+	}
 	end(t);
 }
 

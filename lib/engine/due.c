@@ -90,8 +90,8 @@ evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static 
 static int
 read_row(const struct evq__slice *key, const struct evq__slice *value, uint32_t queue, struct evq__found *out)
 {
-	if (key->len != EVQ__DUE_KEY)
-		return EVQ_CORRUPT;
+	if (key->len != EVQ__DUE_KEY) /* a row that no queue can have: verify counts it */
+		return EVQ__NONE;
 	evq__due_key_read(key->data, &out->place);
 	if (out->place.queue != queue)
 		return EVQ__NONE;
@@ -124,30 +124,37 @@ evq__due_behind(const struct evq__place *at)
 	return next;
 }
 
+static int
+is_unreadable(int rc)
+{
+	return rc == EVQ_CORRUPT || rc == EVQ_FORMAT;
+}
+
 int
-evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__found *found, size_t max,
-                 size_t *count_out, uint64_t *next_due)
+evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__ready *out)
 {
 	struct evq__found f;
 	struct evq__place at = { .queue = queue };
-	size_t n = 0;
 	int rc = evq__due_seek(txn, &at, &f);
-	while (!rc && n < max) {
+	out->count = out->unreadable = 0;
+	out->next_due = EVQ__DUE_NEVER;
+	while ((!rc || is_unreadable(rc)) && out->count < out->max) {
 		if (f.place.due_ms <= (uint64_t)now_ms) {
 			f.entry.history.data = NULL;
-			found[n++] = f;
-			if (n < max)
-				rc = evq__due_next(txn, queue, &f);
+			if (rc)
+				out->unreadable++;
+			else
+				out->found[out->count++] = f;
+			rc = out->count < out->max ? evq__due_next(txn, queue, &f) : 0;
 			continue;
 		}
-		if (f.place.due_ms < *next_due)
-			*next_due = f.place.due_ms;
+		if (f.place.due_ms < out->next_due)
+			out->next_due = f.place.due_ms;
 		if (f.place.lane == UINT8_MAX)
-			break;
+			return 0;
 		at = (struct evq__place){ .queue = queue, .lane = (uint8_t)(f.place.lane + 1) };
 		rc = evq__due_seek(txn, &at, &f);
 	}
-	*count_out = n;
 	return rc == EVQ__NONE ? 0 : rc;
 }
 

@@ -25,13 +25,18 @@ int evq__due_get(struct evq__txn *txn, const struct evq__place *at, struct evq__
 /* Gives f's entry its history back, as a copy in buf. */
 int evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX]);
 
+struct evq__ready {
+	struct evq__found *found;
+	size_t max;
+	size_t count;
+	size_t unreadable; /* entries passed over: they are verify's to tell, and must not hide those behind */
+	uint64_t next_due; /* the first time behind now at which one is due; EVQ__DUE_NEVER */
+};
 /*
  * The first entries of queue that are due at now_ms, in the order of delivery, at most max.
- * *next_due: made lower to the first time behind now at which one will be.
  * Cost: a step an entry, a look-up a lane.
  */
-int evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__found *found, size_t max,
-                     size_t *count, uint64_t *next_due);
+int evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__ready *out);
 /*
  * The first entry of the queue at or behind *at, whenever due; it and its place. out's history is
  * borrowed. Errors: EVQ__NONE none of this queue.

@@ -25,13 +25,10 @@ int
 evq__expire_front(struct evq__call *call, size_t max, size_t *cleared)
 {
 	struct evq__found found[EVQ__SLICE];
-	uint64_t next_due = EVQ__DUE_NEVER;
-	size_t count;
+	struct evq__ready ready = { .found = found, .max = max < EVQ__SLICE ? max : EVQ__SLICE };
 	*cleared = 0;
-	if (max > EVQ__SLICE)
-		max = EVQ__SLICE;
-	int rc = evq__due_collect(call->txn, call->q.number, call->now_ms, found, max, &count, &next_due);
-	for (size_t i = 0; !rc && i < count && evq__is_expired(&found[i].entry, call->now_ms); i++) {
+	int rc = evq__due_collect(call->txn, call->q.number, call->now_ms, &ready);
+	for (size_t i = 0; !rc && i < ready.count && evq__is_expired(&found[i].entry, call->now_ms); i++) {
 		rc = evq__expire_one(call, &found[i]);
 		++*cleared;
 	}

@@ -95,15 +95,15 @@ int
 evq__take(struct evq__call *call, struct evq__take *take, struct evq_batch *batch)
 {
 	struct evq__found found[CHUNK];
-	size_t count = CHUNK, wanted = 0;
+	struct evq__ready ready = { .found = found, .count = CHUNK };
 	int rc = 0;
-	take->next_due = EVQ__DUE_NEVER;
-	while (!rc && batch->count < take->count && !take->full && !take->more && count >= wanted) {
-		wanted = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
-		rc = evq__due_collect(call->txn, call->q.number, call->now_ms, found, wanted, &count,
-		                      &take->next_due);
-		for (size_t i = 0; !rc && i < count && !take->full && !take->more; i++)
+	while (!rc && batch->count < take->count && !take->full && !take->more && ready.count >= ready.max) {
+		ready.max = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
+		rc = evq__due_collect(call->txn, call->q.number, call->now_ms, &ready);
+		for (size_t i = 0; !rc && i < ready.count && !take->full && !take->more; i++)
 			rc = take_one(call, take, &found[i], batch);
 	}
+	take->corrupt += ready.unreadable;
+	take->next_due = ready.next_due;
 	return rc;
 }

@@ -17,7 +17,7 @@ struct evq__take {
 	/* out */
 	int more;          /* the budget is spent: there may be more to take */
 	int full;          /* max_bytes is reached */
-	size_t corrupt;    /* so many were damaged */
+	size_t corrupt;    /* so many were damaged, and are not in the batch */
 	uint64_t next_due; /* where fewer came than asked for: when the next one is due */
 };
 

@@ -11,18 +11,29 @@
 #include "inside.h"
 
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic long holder; /* process id of whoever is at work on the list; 0: nobody */
 static struct evq__store *stores;
-static pid_t owner; /* the process that the list is of */
+static long owner; /* the process that the list is of */
 
+/*
+ * A lock that a child may find held by a thread that it does not have: the holder's process id tells, and
+ * then the lock is free. Opening and closing are rare, so waiting may be as simple as this.
+ */
 void
 evq__registry_lock(void)
 {
-	(void)pthread_mutex_lock(&lock); /* a plain mutex, never held across a fork by this thread */
-	if (owner != getpid()) {         /* what a parent has open is not ours */
-		owner = getpid();
+	long self = (long)getpid(), seen = 0;
+	while (!atomic_compare_exchange_strong(&holder, &seen, self)) {
+		if (seen == self) {
+			(void)nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+			seen = 0;
+		}
+	}
+	if (owner != self) { /* what a parent has open is not ours */
+		owner = self;
 		stores = NULL;
 	}
 }
@@ -30,7 +41,7 @@ evq__registry_lock(void)
 void
 evq__registry_unlock(void)
 {
-	(void)pthread_mutex_unlock(&lock);
+	atomic_store(&holder, 0);
 }
 
 int
