@@ -5,7 +5,7 @@
  * Rules that hold for every call (the whole contract is in evq(3)):
  *
  *   result    0 is done; above 0 an errno; -30799 ... -30776 LMDB's own; the EVQ_* below. Nothing is
- *             written, neither to the store nor to an out-parameter, unless the result is 0.
+ *             changed, neither in the store nor in an out-parameter, unless the result is 0.
  *   order     subject, transaction, inputs, options, out.
  *   txn       NULL: a transaction of the call's own, as durable on return as the store is set to be.
  *             Otherwise the call joins that evq_txn and is done when evq_commit() is.

@@ -127,10 +127,12 @@ evq_sync(evq_env *env)
 void
 evq_env_interrupt(evq_env *env)
 {
+	int saved = errno; /* whose a signal handler's caller still wants */
 	if (evq__env_check(env))
 		return;
 	atomic_fetch_add(&env->interrupts, 1);
 	evq__wake_all(env->store);
+	errno = saved;
 }
 
 int

@@ -33,7 +33,6 @@ struct evq_queue {
 	uint32_t magic;
 	uint32_t number;
 	evq_env *env;
-	_Atomic uint64_t stale; /* refusals not yet in the queue's counters */
 	pthread_mutex_t lock;   /* of lent */
 	struct evq__lent *lent;
 };

@@ -69,6 +69,8 @@ evq_queue_open(evq_env *env, const char *name, const evq_queue_attrs *create, ev
 		rc = evq__name_check(name, &len);
 	if (!rc && create)
 		rc = evq__attrs_check(create, &attrs);
+	if (!rc && create && attrs.dead_letter && !strcmp(attrs.dead_letter, name))
+		rc = EINVAL;
 	if (!rc)
 		rc = find_existing(env, name, len, &number);
 	if (rc == EVQ_NOQUEUE && create)

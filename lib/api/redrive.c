@@ -117,6 +117,8 @@ evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t 
 {
 	struct redrive r = { .dead = dead, .txn = txn };
 	int rc = evq__queue_check(dead);
+	if (!rc && !txn)
+		rc = evq__env_check_free(dead->env);
 	if (!rc)
 		rc = check_opts(opts, &r);
 	while (!rc && !r.done && r.moved < r.o.max) {

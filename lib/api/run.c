@@ -61,7 +61,6 @@ static void
 start(struct evq__run *run, evq_env *env, evq_txn *joined)
 {
 	run->env = env;
-	run->queue = NULL;
 	run->joined = joined;
 	run->news = (struct evq__news){ .wanted = env->on_event != NULL };
 	run->call.txn = joined ? &joined->txn : &run->own;
@@ -101,13 +100,8 @@ evq__run_queue(struct evq__run *run, evq_queue *q, evq_txn *txn)
 		rc = evq__run_begin(run, q->env, txn);
 	if (rc)
 		return rc;
-	if ((rc = evq__catalog_enter(&run->call, q->number)))
-		return evq__run_end(run, rc);
-	run->queue = q;
-	run->stale = atomic_exchange(&q->stale, 0);
-	run->call.q.c.stale += run->stale;
-	run->call.q.dirty = run->stale != 0;
-	return 0;
+	rc = evq__catalog_enter(&run->call, q->number);
+	return rc ? evq__run_end(run, rc) : 0;
 }
 
 int
@@ -133,14 +127,6 @@ evq__run_read_queue(struct evq__run *run, evq_queue *q)
 		return rc;
 	rc = evq__catalog_enter(&run->call, q->number);
 	return rc ? evq__run_end(run, rc) : 0;
-}
-
-/* Refusals that were not counted after all, and one that is new. */
-static void
-keep_stale(struct evq__run *run, int rc)
-{
-	if (run->queue && rc)
-		atomic_fetch_add(&run->queue->stale, run->stale + (rc == EVQ_STALE));
 }
 
 static int
@@ -170,11 +156,20 @@ end_own(struct evq__run *run, int rc)
 	return rc;
 }
 
+static int
+end(struct evq__run *run, int rc)
+{
+	return run->joined ? end_joined(run, rc) : end_own(run, rc);
+}
+
 int
 evq__run_end(struct evq__run *run, int rc)
 {
-	rc = run->joined ? end_joined(run, rc) : end_own(run, rc);
-	keep_stale(run, rc);
+	if (rc != EVQ_STALE)
+		return end(run, rc);
+	run->call.q.c.stale++;
+	run->call.q.dirty = 1;
+	(void)end(run, 0); /* stale it is, counted or not */
 	return rc;
 }
 

@@ -13,8 +13,6 @@
 
 struct evq__run {
 	evq_env *env;
-	evq_queue *queue;  /* NULL: the call is not for one */
-	uint64_t stale;    /* taken from queue's */
 	evq_txn *joined;   /* the caller's transaction, or NULL */
 	struct evq__txn own;
 	struct evq__news news;
@@ -37,6 +35,7 @@ int evq__run_read(struct evq__run *run, evq_env *env);
 int evq__run_read_queue(struct evq__run *run, evq_queue *q);
 /*
  * Ends it: rc 0 commits what is the call's own, else aborts it. What it returns is what the call returns.
+ * EVQ_STALE is counted in the queue, which is all that such a call changes.
  */
 int evq__run_end(struct evq__run *run, int rc);
 /* Wakes and tells; empties news. Needs: no transaction, no lock. */

@@ -20,8 +20,6 @@ evq_queue_stats(evq_queue *q, evq_stats *out)
 		rc = evq__run_read_queue(&run, q);
 	if (rc)
 		return rc;
-	if ((rc = evq__run_end(&run, evq__stats(&run.call, &s))))
-		return rc;
-	s.stale += atomic_load(&q->stale);
-	return evq__opts_store(out, &s, sizeof s, EVQ__STATS_FIRST);
+	rc = evq__run_end(&run, evq__stats(&run.call, &s));
+	return rc ? rc : evq__opts_store(out, &s, sizeof s, EVQ__STATS_FIRST);
 }

@@ -201,8 +201,6 @@ int
 evq__catalog_create(struct evq__call *call, const char *name, size_t len, const struct evq__attrs *attrs)
 {
 	uint32_t dead_letter;
-	if (attrs->dead_letter && attrs->dead_letter_len == len && !memcmp(attrs->dead_letter, name, len))
-		return EINVAL;
 	int rc = evq__space_admit(call->txn, 8);
 	if (!rc)
 		rc = resolve_dead_letter(call, attrs, &dead_letter);

@@ -28,7 +28,7 @@ struct evq__attrs {
 };
 /* Errors: EINVAL, EVQ_TOOBIG a name, ENOTSUP, E2BIG; see evq_queue(3). */
 int evq__attrs_check(const evq_queue_attrs *given, struct evq__attrs *out);
-/* Creates queue name, which must not exist, as call->q. Errors: EINVAL a cycle. */
+/* Creates queue name, which must not exist nor be its own dead letter, as call->q. Keeps: 10. */
 int evq__catalog_create(struct evq__call *call, const char *name, size_t len, const struct evq__attrs *attrs);
 /* Changes call->q. Errors: EINVAL a cycle. Keeps: 10. */
 int evq__catalog_set(struct evq__call *call, const struct evq__attrs *attrs);

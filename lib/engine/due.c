@@ -131,29 +131,27 @@ is_unreadable(int rc)
 }
 
 int
-evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__ready *out)
+evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r)
 {
 	struct evq__found f;
-	struct evq__place at = { .queue = queue };
-	int rc = evq__due_seek(txn, &at, &f);
-	out->count = out->unreadable = 0;
-	out->next_due = EVQ__DUE_NEVER;
-	while ((!rc || is_unreadable(rc)) && out->count < out->max) {
+	int rc = evq__due_seek(txn, &r->from, &f);
+	for (r->count = 0; (!rc || is_unreadable(rc)) && r->count < r->max;) {
 		if (f.place.due_ms <= (uint64_t)now_ms) {
 			f.entry.history.data = NULL;
+			r->from = evq__due_behind(&f.place);
 			if (rc)
-				out->unreadable++;
+				r->unreadable++;
 			else
-				out->found[out->count++] = f;
-			rc = out->count < out->max ? evq__due_next(txn, queue, &f) : 0;
+				r->found[r->count++] = f;
+			rc = r->count < r->max ? evq__due_next(txn, r->from.queue, &f) : 0;
 			continue;
 		}
-		if (f.place.due_ms < out->next_due)
-			out->next_due = f.place.due_ms;
+		if (f.place.due_ms < r->next_due)
+			r->next_due = f.place.due_ms;
 		if (f.place.lane == UINT8_MAX)
 			return 0;
-		at = (struct evq__place){ .queue = queue, .lane = (uint8_t)(f.place.lane + 1) };
-		rc = evq__due_seek(txn, &at, &f);
+		r->from = (struct evq__place){ .queue = r->from.queue, .lane = (uint8_t)(f.place.lane + 1) };
+		rc = evq__due_seek(txn, &r->from, &f);
 	}
 	return rc == EVQ__NONE ? 0 : rc;
 }

@@ -25,18 +25,17 @@ int evq__due_get(struct evq__txn *txn, const struct evq__place *at, struct evq__
 /* Gives f's entry its history back, as a copy in buf. */
 int evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX]);
 
+/* A walk over what is due, some entries at a time; the transaction may write between them. */
 struct evq__ready {
+	struct evq__place from; /* where it goes on; to begin with, only the queue is set */
 	struct evq__found *found;
-	size_t max;
-	size_t count;
-	size_t unreadable; /* entries passed over: they are verify's to tell, and must not hide those behind */
-	uint64_t next_due; /* the first time behind now at which one is due; EVQ__DUE_NEVER */
+	size_t max;        /* room in found, not 0 */
+	size_t count;      /* of those found this time; fewer than max: it is at its end */
+	size_t unreadable; /* passed over so far: they are verify's to tell, and must not hide those behind */
+	uint64_t next_due; /* the first time behind now at which one was seen to be due; begins as EVQ__DUE_NEVER */
 };
-/*
- * The first entries of queue that are due at now_ms, in the order of delivery, at most max.
- * Cost: a step an entry, a look-up a lane.
- */
-int evq__due_collect(struct evq__txn *txn, uint32_t queue, int64_t now_ms, struct evq__ready *out);
+/* The next entries that are due at now_ms, in the order of delivery. Cost: a step an entry, a look-up a lane. */
+int evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r);
 /*
  * The first entry of the queue at or behind *at, whenever due; it and its place. out's history is
  * borrowed. Errors: EVQ__NONE none of this queue.

@@ -9,6 +9,8 @@
 #include "bounds.h"
 #include "dead.h"
 
+enum { CHUNK = 64 };
+
 int
 evq__expire_one(struct evq__call *call, struct evq__found *f)
 {
@@ -22,15 +24,22 @@ evq__expire_one(struct evq__call *call, struct evq__found *f)
 }
 
 int
-evq__expire_front(struct evq__call *call, size_t max, size_t *cleared)
+evq__expire_some(struct evq__call *call, size_t look_at, size_t *cleared)
 {
-	struct evq__found found[EVQ__SLICE];
-	struct evq__ready ready = { .found = found, .max = max < EVQ__SLICE ? max : EVQ__SLICE };
+	struct evq__found found[CHUNK];
+	struct evq__ready ready = { .from = { .queue = call->q.number }, .found = found,
+		                    .next_due = EVQ__DUE_NEVER };
+	int rc = 0;
 	*cleared = 0;
-	int rc = evq__due_collect(call->txn, call->q.number, call->now_ms, &ready);
-	for (size_t i = 0; !rc && i < ready.count && evq__is_expired(&found[i].entry, call->now_ms); i++) {
-		rc = evq__expire_one(call, &found[i]);
-		++*cleared;
+	while (!rc && look_at && ready.count == ready.max) {
+		ready.max = look_at < CHUNK ? look_at : CHUNK;
+		look_at -= ready.max;
+		rc = evq__due_collect(call->txn, call->now_ms, &ready);
+		for (size_t i = 0; !rc && i < ready.count && *cleared < EVQ__SLICE; i++)
+			if (evq__is_expired(&found[i].entry, call->now_ms)) {
+				rc = evq__expire_one(call, &found[i]);
+				++*cleared;
+			}
 	}
 	return rc;
 }

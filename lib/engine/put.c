@@ -11,6 +11,8 @@
 #include "due.h"
 #include "expire.h"
 
+enum { LOOK_AT = 1000 }; /* entries that a send looks at for such as have expired, where the queue is full */
+
 /*
  * Pages that a send may need at most. Source: an entry takes 21 + 48 + 10 bytes in a leaf, which a split may
  * leave half full; a body that fits into a leaf its length and 22; each part of a longer one a page. What a
@@ -30,18 +32,15 @@ fits(const struct evq__queue *q, size_t count, uint64_t bytes)
 	return !q->max_bytes || (q->c.bytes <= q->max_bytes && bytes <= q->max_bytes - q->c.bytes);
 }
 
-/* Clears some of what has expired, in step with what is sent, and as much as it takes to fit. */
+/* Clears some of what has expired, in step with what is sent, and looks further where it takes room to fit. */
 static int
 clear_expired(struct evq__call *call, size_t count, uint64_t bytes)
 {
-	size_t budget = 2 * count + 8 < EVQ__SLICE ? 2 * count + 8 : EVQ__SLICE, cleared;
-	do {
-		int rc = call->q.c.mortal ? evq__expire_front(call, budget, &cleared) : 0;
-		if (rc || !call->q.c.mortal)
-			return rc;
-		budget = EVQ__SLICE;
-	} while (cleared && !fits(&call->q, count, bytes));
-	return 0;
+	size_t look_at = 2 * count < LOOK_AT ? 2 * count : LOOK_AT, cleared;
+	int rc = call->q.c.mortal ? evq__expire_some(call, look_at, &cleared) : 0;
+	for (cleared = 1; !rc && cleared && call->q.c.mortal && !fits(&call->q, count, bytes);)
+		rc = evq__expire_some(call, LOOK_AT, &cleared);
+	return rc;
 }
 
 static int

@@ -95,11 +95,12 @@ int
 evq__take(struct evq__call *call, struct evq__take *take, struct evq_batch *batch)
 {
 	struct evq__found found[CHUNK];
-	struct evq__ready ready = { .found = found, .count = CHUNK };
+	struct evq__ready ready = { .from = { .queue = call->q.number }, .found = found,
+		                    .next_due = EVQ__DUE_NEVER };
 	int rc = 0;
 	while (!rc && batch->count < take->count && !take->full && !take->more && ready.count >= ready.max) {
 		ready.max = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
-		rc = evq__due_collect(call->txn, call->q.number, call->now_ms, &ready);
+		rc = evq__due_collect(call->txn, call->now_ms, &ready);
 		for (size_t i = 0; !rc && i < ready.count && !take->full && !take->more; i++)
 			rc = take_one(call, take, &found[i], batch);
 	}

@@ -329,6 +329,8 @@ evq__verify(struct evq__txn *txn, struct evq__flaws *out)
 		rc = check_bodies(&c);
 	if (!rc && c.sent != c.gone + c.alive)
 		rc = note(&c, NULL, 0, "sent is not deleted, expired, purged and alive together");
+	if (evq__store_is_damage(rc))
+		rc = note(&c, NULL, 0, "LMDB cannot read a page; what stands behind it was not checked");
 	free(c.seen);
 	return rc;
 }

@@ -58,7 +58,11 @@ int
 evq__store_copy(struct evq__store *s, const char *path, int compact)
 {
 	struct stat st;
-	int fd, dir_fd, rc = mdb_env_get_fd(s->env, &fd);
+	int fd, dir_fd, rc = evq__shared_lock(s);
+	if (rc)
+		return rc;
+	evq__shared_unlock(s); /* LMDB takes its own for a moment, without a timeout: not behind a stopped writer */
+	rc = mdb_env_get_fd(s->env, &fd);
 	if (!rc && fstat(fd, &st))
 		rc = errno;
 	if (!rc)

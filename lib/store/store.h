@@ -65,7 +65,8 @@ int evq__store_forked(const struct evq__store *s); /* are we a child of the proc
 struct MDB_env *evq__store_mdb(const struct evq__store *s);
 uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */
 int evq__store_sync(struct evq__store *s);
-/* A copy that is a store of its own. Errors: EEXIST there is one. Needs: no transaction of this thread. */
+int evq__store_is_damage(int rc); /* LMDB's words for pages that cannot be */
+/* A copy that is a store of its own. Errors: EEXIST there is one; EVQ_BUSY. Needs: no transaction of this thread. */
 int evq__store_copy(struct evq__store *s, const char *path, int compact);
 
 /* ---- transactions: txn.c ---- */

@@ -32,7 +32,13 @@ evq__store_rc(const struct evq__store *s, int rc)
 		return EVQ_FULL;
 	if (rc == EIO && is_disk_full(s)) /* LMDB's word for a write that came out short */
 		return EVQ_FULL;
-	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ? EVQ_CORRUPT : rc;
+	return rc;
+}
+
+int
+evq__store_is_damage(int rc)
+{
+	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN || rc == MDB_CURSOR_FULL;
 }
 
 static void
