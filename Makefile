@@ -34,10 +34,11 @@ LIB_OBJS += $(patsubst lib/$1/%.c,$(B)/lib/$1-%.o,$(wildcard lib/$1/*.c))
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer,$l)))
 
-# What was compiled with other flags is compiled again.
-FLAGS_NOW := $(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(WERROR) $(PREFIX)
-$(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault tests/examples); \
-	echo '$(FLAGS_NOW)' | cmp -s - $(B)/flags || echo '$(FLAGS_NOW)' > $(B)/flags)
+# What was compiled with other flags is compiled again; what was made for another place, made again.
+$(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault tests/examples))
+remember = $(shell echo '$2' | cmp -s - $1 || echo '$2' > $1)
+$(call remember,$(B)/flags,$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(WERROR))
+$(call remember,$(B)/place,$(PREFIX) $(LIBDIR) $(INCLUDEDIR))
 
 $(B)/libevq.a: $(LIB_OBJS)
 	@rm -f $@
@@ -51,7 +52,7 @@ $(B)/libevq.so: $(B)/libevq.so.$(VERSION)
 	@ln -sf $(<F) $(B)/libevq.so.$(SOVERSION)
 	@ln -sf $(<F) $@
 
-$(B)/evq.pc: lib/evq.pc.in Makefile $(B)/flags
+$(B)/evq.pc: lib/evq.pc.in Makefile $(B)/place
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 		-e 's|@VERSION@|$(VERSION)|' $< > $@
 
@@ -68,8 +69,9 @@ PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/
 
 $(B)/tests/%.o: tests/%.c $(B)/flags
 	$(call say,CC)$(CC) $(TEST_FLAGS) -MMD -MP -c -o $@ $<
+# One suite counts what the library allocates.
 $(B)/tests/check_all: $(TEST_OBJS) $(B)/libevq.a
-	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(CHECK_LIBS) $(LIBS)
 $(B)/tests/model_test: $(MODEL_OBJS) $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/kill_test: $(B)/tests/crash/kill_test.o $(B)/libevq.a
@@ -87,7 +89,7 @@ $(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
 MODEL_OPS ?= 200000
 KILL_SECONDS ?= 10
 check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
-	sh tests/check_house.sh "$(CC)"
+	sh tests/check_house.sh "$(CC)" "$(MAKE)"
 	sh tests/check_docs.sh
 	sh tests/check_examples.sh $(B)/tests/examples
 	sh tests/check_install.sh "$(MAKE)" "$(CC) $(CFLAGS) $(LDFLAGS)"
@@ -140,7 +142,7 @@ deps:
 	@sh .ci/deps
 
 clean:
-	rm -rf build build-san build-tsan build-cover
+	rm -rf build build-*
 format:
 	clang-format -i include/*.h lib/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*.[ch]
 cover:

@@ -33,6 +33,8 @@ check_opts(const evq_env_opts *o, struct evq__store_opts *out)
 		return EINVAL;
 	if (o->mode & ~0777U || (o->map_size && o->map_size < MAP_MIN) || o->map_size > SIZE_MAX)
 		return EINVAL;
+	if (o->max_bytes > evq__store_room(round_to_pages(o->map_size)))
+		return EINVAL;
 	if (o->user_dbs > USER_DBS_MAX || o->lock_timeout_ms < EVQ_NONE)
 		return EINVAL;
 	*out = (struct evq__store_opts){

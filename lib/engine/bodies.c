@@ -55,17 +55,32 @@ evq__bodies_write(struct evq__call *call, uint64_t id, const struct evq__body *b
 	return rc;
 }
 
+/* The first row of id that is there, whatever its part. Errors: EVQ__NONE. */
+static int
+find_row(struct evq__txn *txn, uint64_t id, uint8_t key[static EVQ__BODY_KEY])
+{
+	struct evq__slice found, value;
+	evq__body_key(id, 0, key);
+	int rc = evq__tree_seek(txn, EVQ__BODY, key, EVQ__BODY_KEY, &found, &value);
+	if (rc || found.len != EVQ__BODY_KEY || evq__be64_get(found.data) != id)
+		return rc ? rc : EVQ__NONE;
+	memcpy(key, found.data, EVQ__BODY_KEY);
+	return 0;
+}
+
+/* A row that is missing is verify's to find, and no reason to keep the others. */
 int
 evq__bodies_remove(struct evq__call *call, uint64_t id, int parts)
 {
 	uint8_t key[EVQ__BODY_KEY];
-	uint32_t part = 0;
-	int rc;
-	do {
-		evq__body_key(id, part, key);
+	evq__body_key(id, 0, key);
+	int rc = evq__tree_del(call->txn, EVQ__BODY, key, sizeof key);
+	while (parts && (rc == 0 || rc == EVQ__NONE)) {
+		if ((rc = find_row(call->txn, id, key)))
+			break;
 		rc = evq__tree_del(call->txn, EVQ__BODY, key, sizeof key);
-	} while (!rc && parts && ++part);
-	return rc == EVQ__NONE ? 0 : rc; /* a missing body is verify's to find, and no reason to keep the rest */
+	}
+	return rc == EVQ__NONE ? 0 : rc;
 }
 
 /* Where the bytes of a record go. */
@@ -128,6 +143,42 @@ read_parts(struct evq__txn *txn, uint64_t id, struct evq__slice row, uint64_t to
 }
 
 static int
+get_part(struct evq__txn *txn, uint64_t id, uint32_t part, struct evq__slice *row)
+{
+	uint8_t key[EVQ__BODY_KEY];
+	evq__body_key(id, part, key);
+	int rc = evq__tree_get(txn, EVQ__BODY, key, sizeof key, row);
+	return rc == EVQ__NONE ? EVQ_CORRUPT : rc;
+}
+
+/* Is the last part where the head says? A length is not believed, and no memory asked for, before that. */
+static int
+check_end(struct evq__txn *txn, uint64_t id, const struct evq__slice *first, uint64_t total)
+{
+	uint32_t parts = evq__body_parts(total);
+	struct evq__slice last;
+	if (parts == 1)
+		return first->len == total ? 0 : EVQ_CORRUPT;
+	int rc = get_part(txn, id, parts - 1, &last);
+	return rc ? rc : last.len == total - (uint64_t)(parts - 1) * EVQ__PART_MAX ? 0 : EVQ_CORRUPT;
+}
+
+/* The first part and its head, which can be believed as to lengths. */
+static int
+open_record(struct evq__txn *txn, uint64_t id, struct evq__slice *row, struct evq__body_head *head)
+{
+	int rc = get_part(txn, id, 0, row);
+	if (!rc)
+		rc = evq__body_head_unpack(row->data, row->len, head);
+	if (rc)
+		return rc == EVQ_FORMAT ? EVQ_CORRUPT : rc; /* another version in a store of this one is damage */
+	uint64_t total = evq__body_total(head);
+	if ((rc = check_end(txn, id, row, total)))
+		return rc;
+	return evq__body_parts(total) > 1 ? get_part(txn, id, 0, row) : 0; /* back to where reading begins */
+}
+
+static int
 hand_out_attrs(struct evq_batch *b, const struct evq__slice *attrs, size_t count, evq_delivery *d)
 {
 	evq_attr *out = evq__batch_alloc(b, count * sizeof *out);
@@ -157,15 +208,12 @@ hand_out(struct evq_batch *b, const struct evq__body *body, evq_delivery *d)
 int
 evq__bodies_read(struct evq__txn *txn, uint64_t id, struct evq_batch *b, evq_delivery *d)
 {
-	uint8_t key[EVQ__BODY_KEY], first[16];
+	uint8_t first[16];
 	struct evq__slice row;
 	struct evq__body_head head;
-	evq__body_key(id, 0, key);
-	int rc = evq__tree_get(txn, EVQ__BODY, key, sizeof key, &row);
-	if (!rc)
-		rc = evq__body_head_unpack(row.data, row.len, &head);
+	int rc = open_record(txn, id, &row, &head);
 	if (rc)
-		return rc == EVQ__NONE ? EVQ_CORRUPT : rc;
+		return rc;
 	memcpy(first, row.data, sizeof first);
 	char *body = make_room(b, head.body_len);
 	char *group = head.group_len ? make_room(b, head.group_len) : body;

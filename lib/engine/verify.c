@@ -251,7 +251,7 @@ check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
 	evq_delivery d;
 	evq__batch_reset(scratch);
 	int rc = evq__bodies_read(c->txn, s->id, scratch, &d);
-	if (rc == EVQ_CORRUPT || rc == EVQ_FORMAT)
+	if (rc == EVQ_CORRUPT)
 		return note_at(c, s, "its body is missing, incomplete or damaged");
 	if (!rc && d.body_len != s->body_len)
 		return note_at(c, s, "its body is of another length than its entry says");

@@ -28,7 +28,8 @@ struct evq__shared {
 	uint64_t magic;
 	uint64_t layout;        /* sizes that depend on the C library: a process of another one is refused */
 	uint64_t pid_namespace; /* inode of the first opener's */
-	uint64_t map_size;      /* every process maps as much as the first */
+	uint64_t map_size;      /* what the first asked for: sends keep within it, in every process */
+	uint64_t mapped_size;   /* what every process maps: more, where the file needs it */
 	pthread_mutex_t writer; /* robust, process-shared: held for the length of a writing transaction */
 	_Atomic uint32_t wake[EVQ__WAKE_WORDS];    /* counts posts; hashed by queue */
 	_Atomic uint32_t sleepers[EVQ__WAKE_WORDS]; /* at least so many sleep on it; a killed one stays counted */
@@ -39,6 +40,7 @@ struct evq__store {
 	MDB_dbi dbi[EVQ__TABLES];
 	struct evq__shared *shared;
 	int shared_fd;
+	int alone; /* nobody else had it open when it was opened */
 	uint32_t *alive; /* a page that reads 0 in a forked child */
 	pid_t pid;
 	unsigned begun; /* writing transactions, for the interval of reader checks; under the writer lock */
@@ -60,12 +62,23 @@ int evq__files_dir(const char *path, unsigned mode, int *fd_out);
 int evq__files_local(int fd);
 /* Makes the lock file as long as LMDB wants it, on disk, so that no page of it can be missing. */
 int evq__files_lock(int dir_fd, unsigned mode);
-/* Is data.mdb whole as far as its meta pages tell? Errors: EVQ_FORMAT; ENOENT. */
-int evq__files_check(int dir_fd);
 /* Flushes the directory itself: names that came and went. */
 int evq__files_sync_dir(int dir_fd);
 /* Reserves disk for a file up to len. Errors: EVQ_FULL. */
 int evq__files_reserve(int fd, uint64_t len);
+
+/* ---- extent.c ---- */
+
+struct evq__extent {
+	uint64_t page_size;
+	uint64_t pages; /* that the tree may name */
+	uint64_t len;   /* of the file, in bytes */
+};
+/* What data.mdb says of itself. Errors: EVQ_FORMAT not an LMDB file; ENOENT. */
+int evq__extent_read(int dir_fd, struct evq__extent *out);
+/* Makes the file so long that all of it can be mapped; then, LMDB being open, was what it lacked free? */
+int evq__extent_lengthen(int dir_fd, const struct evq__extent *e);
+int evq__extent_check(int dir_fd, MDB_env *env, const struct evq__extent *e);
 
 /* ---- create.c ---- */
 

@@ -41,15 +41,28 @@ note_identity(struct evq__store *s, int dir_fd)
 	return 0;
 }
 
+/* A store can be emptied under a map that is too small for it: what there is, and room to work in. */
+static void
+settle_mapped_size(struct evq__store *s, const struct evq__extent *e)
+{
+	uint64_t least = (e->pages + e->pages / 50 + 2 * EVQ__RESERVE_PAGES) * e->page_size;
+	if (s->alone)
+		s->shared->mapped_size = s->shared->map_size > least ? s->shared->map_size : least;
+}
+
 /* Needs: the opening lock. */
 static int
-prepare_files(struct evq__store *s, const char *path, int dir_fd, unsigned mode)
+prepare_files(struct evq__store *s, const char *path, int dir_fd, unsigned mode, struct evq__extent *e)
 {
-	int rc = evq__files_check(dir_fd);
-	if (rc == ENOENT)
-		rc = evq__create(path, dir_fd, mode);
+	int rc = evq__extent_read(dir_fd, e);
+	if (rc == ENOENT && !(rc = evq__create(path, dir_fd, mode)))
+		rc = evq__extent_read(dir_fd, e);
+	if (!rc)
+		rc = evq__extent_lengthen(dir_fd, e);
 	if (!rc)
 		rc = note_identity(s, dir_fd);
+	if (!rc)
+		settle_mapped_size(s, e);
 	return rc ? rc : evq__files_lock(dir_fd, mode);
 }
 
@@ -84,7 +97,7 @@ open_env(struct evq__store *s, const char *path, const struct evq__store_opts *o
 	int dead;
 	int rc = mdb_env_create(&s->env);
 	if (!rc)
-		rc = mdb_env_set_mapsize(s->env, s->shared->map_size);
+		rc = mdb_env_set_mapsize(s->env, s->shared->mapped_size);
 	if (!rc)
 		rc = mdb_env_set_maxdbs(s->env, EVQ__TABLES + opts->user_dbs);
 	if (!rc)
@@ -135,19 +148,22 @@ reserve_pages(uint64_t map_pages)
 	return map_pages / 100 > EVQ__RESERVE_PAGES ? map_pages / 100 : EVQ__RESERVE_PAGES;
 }
 
+uint64_t
+evq__store_room(uint64_t map_size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = (map_size ? map_size : EVQ__MAP_DEFAULT) / page;
+	return (pages - reserve_pages(pages)) * page;
+}
+
 static int
 measure(struct evq__store *s, const struct evq__store_opts *opts)
 {
-	MDB_envinfo info;
 	MDB_stat st;
-	int rc = mdb_env_info(s->env, &info);
-	if (!rc)
-		rc = mdb_env_stat(s->env, &st);
+	int rc = mdb_env_stat(s->env, &st);
 	if (rc)
 		return rc;
 	s->page_size = st.ms_psize;
-	s->map_pages = info.me_mapsize / s->page_size;
-	s->shared->map_size = info.me_mapsize; /* more than asked for where the file is that large already */
+	s->map_pages = s->shared->map_size / s->page_size;
 	s->reserve_pages = reserve_pages(s->map_pages);
 	uint64_t most = s->map_pages - s->reserve_pages;
 	s->quota_pages = opts->max_bytes ? opts->max_bytes / s->page_size : most;
@@ -158,16 +174,19 @@ measure(struct evq__store *s, const struct evq__store_opts *opts)
 static int
 open_opened(struct evq__store *s, const char *path, int dir_fd, const struct evq__store_opts *opts)
 {
-	int rc = prepare_files(s, path, dir_fd, opts->mode);
+	struct evq__extent extent;
+	int rc = prepare_files(s, path, dir_fd, opts->mode, &extent);
 	if (!rc)
 		rc = open_env(s, path, opts);
+	if (!rc)
+		rc = evq__extent_check(dir_fd, s->env, &extent);
 	if (!rc)
 		rc = open_tables(s);
 	if (!rc)
 		rc = measure(s, opts);
 	if (rc && s->env)
 		mdb_env_close(s->env);
-	return rc;
+	return evq__store_is_damage(rc) ? EVQ_FORMAT : rc;
 }
 
 static int

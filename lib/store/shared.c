@@ -111,7 +111,8 @@ join(struct evq__store *s, const struct evq__store_opts *opts)
 		s->shared = NULL;
 		return errno;
 	}
-	rc = alone == 0 ? make_contents(s->shared, namespace, opts->map_size ? opts->map_size : EVQ__MAP_DEFAULT)
+	s->alone = alone == 0;
+	rc = s->alone ? make_contents(s->shared, namespace, opts->map_size ? opts->map_size : EVQ__MAP_DEFAULT)
 	                : check_contents(s->shared, namespace, opts->map_size);
 	return rc ? rc : byte_lock(s->shared_fd, F_RDLCK, PRESENT);
 }

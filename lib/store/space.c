@@ -88,7 +88,9 @@ static int
 admit_reused(struct evq__store *s, uint64_t limit, uint64_t last_page, uint64_t need)
 {
 	uint64_t unused;
-	int rc = count_free(s, &unused);
+	int dead, rc = mdb_reader_check(s->env, &dead); /* what the dead still read nobody may use again */
+	if (!rc)
+		rc = count_free(s, &unused);
 	if (rc)
 		return evq__store_rc(s, rc);
 	if (limit > last_page + 1)

@@ -61,6 +61,7 @@ struct evq__txn {
  */
 int evq__store_open(const char *path, const struct evq__store_opts *opts, struct evq__store **out);
 void evq__store_close(struct evq__store *s);
+uint64_t evq__store_room(uint64_t map_size); /* bytes that a quota can be at most; 0: of the default map */
 int evq__store_forked(const struct evq__store *s); /* are we a child of the process that opened it? */
 struct MDB_env *evq__store_mdb(const struct evq__store *s);
 uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */

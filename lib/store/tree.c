@@ -73,6 +73,9 @@ evq__tree_next(struct evq__txn *t, enum evq__table table, struct evq__slice *key
 static int
 failed(struct evq__txn *t, int rc)
 {
+	int dead;
+	if (rc == MDB_MAP_FULL) /* it may be full of what a dead reader holds: the next try finds it free */
+		(void)mdb_reader_check(t->store->env, &dead);
 	if (rc && !t->rc)
 		t->rc = evq__store_rc(t->store, rc);
 	return t->rc;

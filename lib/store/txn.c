@@ -38,7 +38,7 @@ evq__store_rc(const struct evq__store *s, int rc)
 int
 evq__store_is_damage(int rc)
 {
-	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN || rc == MDB_CURSOR_FULL;
+	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN || rc == MDB_CURSOR_FULL || rc == MDB_INVALID;
 }
 
 static void
