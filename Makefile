@@ -88,6 +88,8 @@ $(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
 
 MODEL_OPS ?= 200000
 KILL_SECONDS ?= 10
+# Most tests are not about the disk: where there is one in memory, they use it.
+TEST_TMP ?= $(or $(TMPDIR),$(if $(wildcard /dev/shm/.),/dev/shm,/tmp))
 check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
 	sh tests/check_house.sh "$(CC)" "$(MAKE)"
 	sh tests/check_docs.sh
@@ -97,7 +99,7 @@ check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
 	$(B)/tests/fault_test
 	$(B)/tests/kill_test --seconds $(KILL_SECONDS)
 	$(B)/tests/model_test --ops $(MODEL_OPS)
-	$(B)/tests/check_all
+	TMPDIR=$(TEST_TMP) $(B)/tests/check_all
 
 SAN = -O1 -g -fno-omit-frame-pointer
 check-san:
