@@ -105,10 +105,11 @@ SAN = -O1 -g -fno-omit-frame-pointer
 check-san:
 	EVQ_TEST_SMALL=1 $(MAKE) check B=build-san MODEL_OPS=50000 CFLAGS="$(SAN) -fsanitize=address,undefined -fno-sanitize-recover=all"
 check-tsan:
-	EVQ_TEST_SMALL=1 CK_RUN_SUITE=threads $(MAKE) build-tsan/tests/check_all B=build-tsan CFLAGS="$(SAN) -fsanitize=thread"
-	EVQ_TEST_SMALL=1 build-tsan/tests/check_all threads
+	$(MAKE) build-tsan/tests/check_all B=build-tsan CFLAGS="$(SAN) -fsanitize=thread -DEVQ__NO_CLOCKLOCK"
+	TMPDIR=$(TEST_TMP) EVQ_TEST_SMALL=1 build-tsan/tests/check_all threads wait window interrupt steady
 check-valgrind: $(B)/tests/check_all
-	EVQ_TEST_SMALL=1 CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full $(B)/tests/check_all
+	EVQ_TEST_SMALL=1 CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full \
+		--errors-for-leak-kinds=definite --show-leak-kinds=definite $(B)/tests/check_all
 
 # ---- benchmark, demonstration ----
 

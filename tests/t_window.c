@@ -163,6 +163,19 @@ START_TEST(waiting_inside_a_transaction_is_refused)
 }
 END_TEST
 
+START_TEST(a_window_longer_than_the_lease_does_not_take_its_own_message_again)
+{
+	store_teardown(); /* time must go by itself */
+	store_open_opts(EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED));
+	evq_queue *q = queue("q");
+	evq_batch *b = batch();
+	send(q, "once");
+	ck_ok(evq_receive(q, NULL, EVQ_RECEIVE_OPTS(.count = 5, .visibility_ms = 10, .window_ms = 100), b));
+	ck_assert_uint_eq(evq_batch_count(b), 1);
+	ck_assert_uint_eq(evq_batch_at(b, 0)->receives, 1);
+}
+END_TEST
+
 START_TEST(a_wait_without_its_transaction_is_a_deadlock_told)
 {
 	evq_queue *q = queue("q");
@@ -190,6 +203,7 @@ window_suite(void)
 	tcase_add_test(t, the_window_does_not_open_without_a_first_message);
 	tcase_add_test(t, the_window_closes_when_max_bytes_stops_the_batch);
 	tcase_add_test(t, each_lease_taken_in_a_window_runs_from_its_own_receive);
+	tcase_add_test(t, a_window_longer_than_the_lease_does_not_take_its_own_message_again);
 	tcase_add_loop_test(t, waiting_inside_a_transaction_is_refused, 0, 3);
 	tcase_add_test(t, a_wait_without_its_transaction_is_a_deadlock_told);
 	suite_add_tcase(s, t);

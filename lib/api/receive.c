@@ -140,6 +140,7 @@ evq_receive(evq_queue *q, evq_txn *txn, const evq_receive_opts *opts, evq_batch 
 	r.take.count = r.o.count;
 	r.take.visibility_ms = r.o.visibility_ms;
 	r.take.max_bytes = r.o.max_bytes;
+	r.take.lease_end = INT64_MAX;
 	r.interrupts = atomic_load(&q->env->interrupts);
 	rc = take_first(&r);
 	if (!rc && into->count && r.o.window_ms)

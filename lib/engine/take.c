@@ -50,6 +50,8 @@ deliver(struct evq__call *call, struct evq__take *take, struct evq__found *f, st
 	d->first_received_at_ms = f->entry.first_received_at_ms;
 	d->visible_at_ms = (int64_t)to.due_ms;
 	d->state = EVQ_LEASED;
+	if (d->visible_at_ms < take->lease_end)
+		take->lease_end = d->visible_at_ms;
 	evq__receipt_pack(&to, f->entry.fence, call->secret, &d->receipt);
 	evq__batch_keep(batch);
 	call->q.c.received++;
@@ -98,6 +100,7 @@ evq__take(struct evq__call *call, struct evq__take *take, struct evq_batch *batc
 	struct evq__ready ready = { .from = { .queue = call->q.number }, .found = found,
 		                    .next_due = EVQ__DUE_NEVER };
 	int rc = 0;
+	take->full = take->full || call->now_ms >= take->lease_end; /* or it would take its own again */
 	while (!rc && batch->count < take->count && !take->full && !take->more && ready.count >= ready.max) {
 		ready.max = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
 		rc = evq__due_collect(call->txn, call->now_ms, &ready);

@@ -13,7 +13,8 @@ struct evq__take {
 	uint64_t max_bytes;    /* of all bodies in the batch; 0: no bound */
 	size_t budget;         /* messages that may be dead-lettered, dropped or parked on the way */
 	/* in and out */
-	uint64_t bytes; /* of the bodies in the batch */
+	uint64_t bytes;    /* of the bodies in the batch */
+	int64_t lease_end; /* the first of the batch's; begins as INT64_MAX. From then on nothing is added */
 	/* out */
 	int more;          /* the budget is spent: there may be more to take */
 	int full;          /* max_bytes is reached */

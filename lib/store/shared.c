@@ -149,7 +149,7 @@ evq__shared_close(struct evq__store *s)
 }
 
 /* POSIX has the deadline in wall time, which an administrator may step; where there is better, that. */
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30) && !defined(EVQ__NO_CLOCKLOCK)
 #define DEADLINE_CLOCK CLOCK_MONOTONIC
 #define lock_until(mutex, end) pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, end)
 #else
