@@ -171,7 +171,7 @@ EVQ_API int evq_verify(evq_env *env, evq_finding_fn *fn, void *arg);
 
 /* Takes the store's writer lock until commit or abort. EDEADLK if this thread has a transaction already. */
 EVQ_API int evq_begin(evq_env *env, evq_txn **out);
-/* Consumes txn, also on failure: then nothing of it happened, unless EVQ_UNKNOWN. */
+/* Consumes txn, also on failure: then nothing of it happened, unless EVQ_UNKNOWN. Not on EPERM, EVQ_FORKED. */
 EVQ_API int evq_commit(evq_txn *txn);
 EVQ_API void evq_abort(evq_txn *txn);
 /* The LMDB transaction, for your own databases. Do not commit or abort it. NULL when unusable from here. */

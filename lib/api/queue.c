@@ -16,8 +16,9 @@ struct evq__lent {
 	char name[EVQ_NAME_MAX + 1];
 };
 
+/* Before anything is created, so that nothing is where this fails. */
 static int
-make_handle(evq_env *env, uint32_t number, evq_queue **out)
+make_handle(evq_env *env, evq_queue **out)
 {
 	evq_queue *q = calloc(1, sizeof *q);
 	if (!q)
@@ -28,7 +29,6 @@ make_handle(evq_env *env, uint32_t number, evq_queue **out)
 		return rc;
 	}
 	q->magic = EVQ__QUEUE_MAGIC;
-	q->number = number;
 	q->env = env;
 	evq__env_hold(env);
 	*out = q;
@@ -58,24 +58,37 @@ find_or_create(evq_env *env, const char *name, size_t len, const struct evq__att
 	return evq__run_end(&run, rc);
 }
 
+static int
+check_open(const char *name, const evq_queue_attrs *create, size_t *len, struct evq__attrs *attrs)
+{
+	int rc = evq__name_check(name, len);
+	if (!rc && create)
+		rc = evq__attrs_check(create, attrs);
+	if (!rc && create && attrs->dead_letter && !strcmp(attrs->dead_letter, name))
+		rc = EINVAL;
+	return rc;
+}
+
 int
 evq_queue_open(evq_env *env, const char *name, const evq_queue_attrs *create, evq_queue **out)
 {
 	struct evq__attrs attrs;
-	uint32_t number = 0;
+	evq_queue *q = NULL;
 	size_t len;
 	int rc = out ? evq__env_check(env) : EINVAL;
 	if (!rc)
-		rc = evq__name_check(name, &len);
-	if (!rc && create)
-		rc = evq__attrs_check(create, &attrs);
-	if (!rc && create && attrs.dead_letter && !strcmp(attrs.dead_letter, name))
-		rc = EINVAL;
+		rc = check_open(name, create, &len, &attrs);
 	if (!rc)
-		rc = find_existing(env, name, len, &number);
+		rc = make_handle(env, &q);
+	if (!rc)
+		rc = find_existing(env, name, len, &q->number);
 	if (rc == EVQ_NOQUEUE && create)
-		rc = find_or_create(env, name, len, &attrs, &number);
-	return rc ? rc : make_handle(env, number, out);
+		rc = find_or_create(env, name, len, &attrs, &q->number);
+	if (rc)
+		evq_queue_close(q);
+	else
+		*out = q;
+	return rc;
 }
 
 void

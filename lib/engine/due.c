@@ -87,15 +87,27 @@ evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static 
 
 /* ---- walking ---- */
 
+/* What cannot be read is as good as parked: there, seen by whoever looks, purged, and in nobody's way. */
 static int
 read_row(const struct evq__slice *key, const struct evq__slice *value, uint32_t queue, struct evq__found *out)
 {
-	if (key->len != EVQ__DUE_KEY) /* a row that no queue can have: verify counts it */
-		return EVQ__NONE;
 	evq__due_key_read(key->data, &out->place);
 	if (out->place.queue != queue)
 		return EVQ__NONE;
-	return evq__entry_unpack(value->data, value->len, &out->entry);
+	out->unreadable = evq__entry_unpack(value->data, value->len, &out->entry) != 0;
+	if (out->unreadable)
+		out->entry = (struct evq__entry){ .flags = EVQ__ENTRY_PARKED | EVQ__ENTRY_PARTS };
+	return 0;
+}
+
+/* Goes on to the first row, from the one that was found, whose key is one: others verify counts. */
+static int
+read_rows(struct evq__txn *txn, int rc, struct evq__slice *key, struct evq__slice *value, uint32_t queue,
+          struct evq__found *out)
+{
+	while (!rc && key->len != EVQ__DUE_KEY)
+		rc = evq__tree_next(txn, EVQ__DUE, key, value);
+	return rc ? rc : read_row(key, value, queue, out);
 }
 
 int
@@ -105,7 +117,7 @@ evq__due_seek(struct evq__txn *txn, const struct evq__place *at, struct evq__fou
 	struct evq__slice key, value;
 	evq__due_key(at, from);
 	int rc = evq__tree_seek(txn, EVQ__DUE, from, sizeof from, &key, &value);
-	return rc ? rc : read_row(&key, &value, at->queue, out);
+	return read_rows(txn, rc, &key, &value, at->queue, out);
 }
 
 int
@@ -113,7 +125,7 @@ evq__due_next(struct evq__txn *txn, uint32_t queue, struct evq__found *out)
 {
 	struct evq__slice key, value;
 	int rc = evq__tree_next(txn, EVQ__DUE, &key, &value);
-	return rc ? rc : read_row(&key, &value, queue, out);
+	return read_rows(txn, rc, &key, &value, queue, out);
 }
 
 struct evq__place
@@ -124,22 +136,16 @@ evq__due_behind(const struct evq__place *at)
 	return next;
 }
 
-static int
-is_unreadable(int rc)
-{
-	return rc == EVQ_CORRUPT || rc == EVQ_FORMAT;
-}
-
 int
 evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r)
 {
 	struct evq__found f;
 	int rc = evq__due_seek(txn, &r->from, &f);
-	for (r->count = 0; (!rc || is_unreadable(rc)) && r->count < r->max;) {
+	for (r->count = 0; !rc && r->count < r->max;) {
 		if (f.place.due_ms <= (uint64_t)now_ms) {
 			f.entry.history.data = NULL;
 			r->from = evq__due_behind(&f.place);
-			if (rc)
+			if (f.unreadable)
 				r->unreadable++;
 			else
 				r->found[r->count++] = f;

@@ -10,6 +10,7 @@
 struct evq__found {
 	struct evq__place place;
 	struct evq__entry entry; /* without its history, which does not outlive the next write */
+	int unreadable;          /* damaged: entry is made up, that of a parked message */
 };
 
 /* The three writes. q is the queue's record, whose counters they keep (3); e's history is the caller's. */
@@ -20,7 +21,7 @@ int evq__due_remove(struct evq__call *call, struct evq__queue *q, const struct e
 int evq__due_move(struct evq__call *call, const struct evq__place *from, const struct evq__place *to,
                   const struct evq__entry *e);
 
-/* out's history is borrowed until the next write. Errors: EVQ__NONE. */
+/* out's history is borrowed until the next write. Errors: EVQ__NONE; EVQ_CORRUPT, EVQ_FORMAT. */
 int evq__due_get(struct evq__txn *txn, const struct evq__place *at, struct evq__entry *out);
 /* Gives f's entry its history back, as a copy in buf. */
 int evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX]);
@@ -31,7 +32,7 @@ struct evq__ready {
 	struct evq__found *found;
 	size_t max;        /* room in found, not 0 */
 	size_t count;      /* of those found this time; fewer than max: it is at its end */
-	size_t unreadable; /* passed over so far: they are verify's to tell, and must not hide those behind */
+	size_t unreadable; /* passed over so far */
 	uint64_t next_due; /* the first time behind now at which one was seen to be due; begins as EVQ__DUE_NEVER */
 };
 /* The next entries that are due at now_ms, in the order of delivery. Cost: a step an entry, a look-up a lane. */

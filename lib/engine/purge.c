@@ -25,6 +25,20 @@ collect(struct evq__call *call, struct evq__place *from, uint64_t end, struct ev
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
+/* A queue without messages has counters of none, also where one that was removed could not be read. */
+static int
+settle_empty(struct evq__call *call)
+{
+	struct evq__found f;
+	struct evq__counters *c = &call->q.c;
+	int rc = evq__due_seek(call->txn, &(struct evq__place){ .queue = call->q.number }, &f);
+	if (rc != EVQ__NONE)
+		return rc;
+	call->q.dirty |= c->messages || c->bytes || c->mortal;
+	c->messages = c->bytes = c->mortal = 0;
+	return 0;
+}
+
 int
 evq__purge_slice(struct evq__call *call, struct evq__place *from, uint64_t end, size_t max, size_t *purged,
                  int *done)
@@ -39,5 +53,5 @@ evq__purge_slice(struct evq__call *call, struct evq__place *from, uint64_t end, 
 	}
 	call->q.c.purged += count;
 	*purged = count;
-	return rc;
+	return rc || !*done ? rc : settle_empty(call);
 }

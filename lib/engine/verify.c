@@ -146,12 +146,9 @@ check_entries(struct check *c, const struct evq__queue *q)
 	struct evq__counters recount = { .messages = 0 };
 	struct evq__found f;
 	int rc = evq__due_seek(c->txn, &(struct evq__place){ .queue = q->number }, &f);
-	while (!rc || rc == EVQ_CORRUPT || rc == EVQ_FORMAT) {
-		if (rc) {
-			f.entry = (struct evq__entry){ .flags = 0 };
-			rc = note(c, q->name, f.place.id, "an entry that cannot be read");
-		} else
-			rc = check_entry(c, q, &f);
+	while (!rc) {
+		rc = f.unreadable ? note(c, q->name, f.place.id, "an entry that cannot be read")
+		                  : check_entry(c, q, &f);
 		if (rc)
 			return rc;
 		recount.messages++;

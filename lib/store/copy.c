@@ -24,6 +24,7 @@ write_copy(struct evq__store *s, int dir_fd, mode_t mode, int compact)
 	int rc = mdb_env_copyfd2(s->env, fd, compact ? MDB_CP_COMPACT : 0);
 	if (!rc && fsync(fd))
 		rc = errno;
+	rc = evq__files_rc(fd, rc);
 	if (close(fd) && !rc)
 		rc = errno;
 	return rc;
@@ -68,8 +69,9 @@ evq__store_copy(struct evq__store *s, const char *path, int compact)
 	if (!rc)
 		rc = evq__files_dir(path, st.st_mode & 0777, &dir_fd);
 	if (rc)
-		return rc;
+		return evq__files_rc(fd, rc);
 	rc = copy_into(s, dir_fd, st.st_mode & 0777, compact);
+	rc = evq__files_rc(dir_fd, rc);
 	(void)close(dir_fd);
-	return rc == ENOSPC || rc == EDQUOT ? EVQ_FULL : rc;
+	return rc;
 }

@@ -122,7 +122,7 @@ evq__create(const char *path, int dir_fd, unsigned mode)
 	(void)snprintf(file, len, "%s/%s", path, new_name);
 	int rc = remove_leftovers(dir_fd);
 	if (!rc)
-		rc = make(file, mode);
+		rc = evq__files_rc(dir_fd, make(file, mode)); /* while what fills the disk is still there */
 	free(file);
 	if (!rc && renameat(dir_fd, new_name, dir_fd, evq__data_name))
 		rc = errno;

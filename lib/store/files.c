@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -57,6 +58,21 @@ evq__files_dir(const char *path, unsigned mode, int *fd_out)
 	return 0;
 }
 
+static int
+is_disk_full(int fd)
+{
+	struct statvfs fs;
+	return !fstatvfs(fd, &fs) && (uint64_t)fs.f_bavail * fs.f_frsize < EVQ__RESERVE_PAGES * UINT64_C(4096);
+}
+
+int
+evq__files_rc(int fd, int rc)
+{
+	if (rc == ENOSPC || rc == EDQUOT || rc == EFBIG)
+		return EVQ_FULL;
+	return rc == EIO && is_disk_full(fd) ? EVQ_FULL : rc; /* LMDB's word for a write that came out short */
+}
+
 int
 evq__files_reserve(int fd, uint64_t len)
 {
@@ -64,7 +80,7 @@ evq__files_reserve(int fd, uint64_t len)
 	do
 		rc = posix_fallocate(fd, 0, (off_t)len);
 	while (rc == EINTR);
-	return rc == ENOSPC || rc == EDQUOT || rc == EFBIG ? EVQ_FULL : rc;
+	return evq__files_rc(fd, rc);
 }
 
 /* Source: lmdb.h promises no length; 64 bytes a reader and two cache lines of head is what 0.9 uses. */

@@ -64,6 +64,8 @@ int evq__files_local(int fd);
 int evq__files_lock(int dir_fd, unsigned mode);
 /* Flushes the directory itself: names that came and went. */
 int evq__files_sync_dir(int dir_fd);
+/* A code of the system's, for a file there: no space in any shape is EVQ_FULL. */
+int evq__files_rc(int fd, int rc);
 /* Reserves disk for a file up to len. Errors: EVQ_FULL. */
 int evq__files_reserve(int fd, uint64_t len);
 
@@ -106,7 +108,7 @@ void evq__registry_remove(struct evq__store *s);
 
 /* ---- txn.c ---- */
 
-/* What a code of LMDB's or the system's means for a caller: no space in any shape is EVQ_FULL. */
+/* What a code of LMDB's or the system's means for a caller. */
 int evq__store_rc(const struct evq__store *s, int rc);
 
 #endif

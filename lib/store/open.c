@@ -218,7 +218,7 @@ evq__store_open(const char *path, const struct evq__store_opts *opts, struct evq
 	evq__registry_lock();
 	int rc = evq__files_dir(path, opts->mode, &dir_fd);
 	if (!rc) {
-		rc = open_in(s, path, dir_fd, opts);
+		rc = evq__files_rc(dir_fd, open_in(s, path, dir_fd, opts));
 		(void)close(dir_fd);
 	}
 	if (!rc)
@@ -226,7 +226,7 @@ evq__store_open(const char *path, const struct evq__store_opts *opts, struct evq
 	evq__registry_unlock();
 	if (rc) {
 		free(s);
-		return rc == ENOSPC || rc == EDQUOT ? EVQ_FULL : rc;
+		return rc == ENOSPC || rc == EDQUOT ? EVQ_FULL : rc; /* of the directory itself */
 	}
 	*out = s;
 	return 0;

@@ -74,6 +74,8 @@ static int
 failed(struct evq__txn *t, int rc)
 {
 	int dead;
+	if (rc == MDB_KEYEXIST) /* of an append: there is a row behind the last that could be */
+		rc = EVQ_CORRUPT;
 	if (rc == MDB_MAP_FULL) /* it may be full of what a dead reader holds: the next try finds it free */
 		(void)mdb_reader_check(t->store->env, &dead);
 	if (rc && !t->rc)

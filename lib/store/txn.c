@@ -11,28 +11,16 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 enum { READER_CHECK_INTERVAL = 1024 }; /* writing transactions between looks for dead readers */
-
-static int
-is_disk_full(const struct evq__store *s)
-{
-	struct statvfs fs;
-	int fd;
-	if (mdb_env_get_fd(s->env, &fd) || fstatvfs(fd, &fs))
-		return 0;
-	return (uint64_t)fs.f_bavail * fs.f_frsize < EVQ__RESERVE_PAGES * s->page_size;
-}
 
 int
 evq__store_rc(const struct evq__store *s, int rc)
 {
-	if (rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT)
+	int fd;
+	if (rc == MDB_MAP_FULL)
 		return EVQ_FULL;
-	if (rc == EIO && is_disk_full(s)) /* LMDB's word for a write that came out short */
-		return EVQ_FULL;
-	return rc;
+	return rc && !mdb_env_get_fd(s->env, &fd) ? evq__files_rc(fd, rc) : rc;
 }
 
 int
