@@ -163,6 +163,16 @@ check_end(struct evq__txn *txn, uint64_t id, const struct evq__slice *first, uin
 	return rc ? rc : last.len == total - (uint64_t)(parts - 1) * EVQ__PART_MAX ? 0 : EVQ_CORRUPT;
 }
 
+/* To where evq__tree_next goes on with the second part. */
+static int
+stand_at_first(struct evq__txn *txn, uint64_t id, struct evq__slice *row)
+{
+	uint8_t from[EVQ__BODY_KEY];
+	struct evq__slice key;
+	evq__body_key(id, 0, from);
+	return evq__tree_seek(txn, EVQ__BODY, from, sizeof from, &key, row);
+}
+
 /* The first part and its head, which can be believed as to lengths. */
 static int
 open_record(struct evq__txn *txn, uint64_t id, struct evq__slice *row, struct evq__body_head *head)
@@ -175,7 +185,7 @@ open_record(struct evq__txn *txn, uint64_t id, struct evq__slice *row, struct ev
 	uint64_t total = evq__body_total(head);
 	if ((rc = check_end(txn, id, row, total)))
 		return rc;
-	return evq__body_parts(total) > 1 ? get_part(txn, id, 0, row) : 0; /* back to where reading begins */
+	return evq__body_parts(total) > 1 ? stand_at_first(txn, id, row) : 0;
 }
 
 static int

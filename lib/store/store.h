@@ -44,9 +44,9 @@ struct evq__store_opts {
 struct evq__txn {
 	struct evq__store *store;
 	struct MDB_txn *mdb;
-	struct MDB_cursor *look[EVQ__TABLES]; /* reads and scans */
-	struct MDB_cursor *put[EVQ__TABLES];  /* puts and dels keep places of their own: a move is one of each */
-	struct MDB_cursor *del[EVQ__TABLES];
+	struct MDB_cursor *scan[EVQ__TABLES]; /* seek and next */
+	struct MDB_cursor *at[EVQ__TABLES];   /* get and del: what is looked up is often what goes next */
+	struct MDB_cursor *put[EVQ__TABLES];  /* a place of its own: a move is a del and a put */
 	int writes;          /* begun for writing */
 	uint64_t changes;    /* puts and dels so far */
 	int rc;              /* the first put or del that failed: nothing but abort is left */

@@ -3,9 +3,9 @@
  * Owns the one door to the tables: everything that the engine writes passes evq__tree_put, _append or _del,
  * and what it reads comes through _get, _seek and _next.
  *
- * A transaction keeps up to three cursors a table, for looking, putting and deleting: work on rows that
- * stand side by side then finds its page at once, and moving a row from one end of a tree to the other does
- * not walk down from the root each time. LMDB keeps them right while the tree changes under them.
+ * A transaction keeps up to three cursors a table, for scanning, for single rows and for putting: work on rows
+ * that stand side by side then finds its page at once, and moving a row from one end of a tree to the other
+ * does not walk down from the root each time. LMDB keeps them right while the tree changes under them.
  */
 #include "inside.h"
 
@@ -18,11 +18,11 @@ open_cursor(struct evq__txn *t, MDB_cursor **cursor, enum evq__table table)
 }
 
 static int
-look(struct evq__txn *t, enum evq__table table, MDB_val *k, MDB_val *v, MDB_cursor_op op)
+look(struct evq__txn *t, MDB_cursor **cursor, enum evq__table table, MDB_val *k, MDB_val *v, MDB_cursor_op op)
 {
-	int rc = open_cursor(t, &t->look[table], table);
+	int rc = open_cursor(t, cursor, table);
 	if (!rc)
-		rc = mdb_cursor_get(t->look[table], k, v, op);
+		rc = mdb_cursor_get(*cursor, k, v, op);
 	return rc == MDB_NOTFOUND ? EVQ__NONE : evq__store_rc(t->store, rc);
 }
 
@@ -38,7 +38,7 @@ evq__tree_get(struct evq__txn *t, enum evq__table table, const void *key, size_t
               struct evq__slice *value)
 {
 	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
-	int rc = look(t, table, &k, &v, MDB_SET);
+	int rc = look(t, &t->at[table], table, &k, &v, MDB_SET);
 	if (!rc)
 		hand_out(&v, value);
 	return rc;
@@ -49,7 +49,7 @@ evq__tree_seek(struct evq__txn *t, enum evq__table table, const void *key, size_
                struct evq__slice *key_out, struct evq__slice *value_out)
 {
 	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
-	int rc = look(t, table, &k, &v, MDB_SET_RANGE);
+	int rc = look(t, &t->scan[table], table, &k, &v, MDB_SET_RANGE);
 	if (rc)
 		return rc;
 	hand_out(&k, key_out);
@@ -62,7 +62,7 @@ evq__tree_next(struct evq__txn *t, enum evq__table table, struct evq__slice *key
                struct evq__slice *value_out)
 {
 	MDB_val k, v;
-	int rc = look(t, table, &k, &v, MDB_NEXT);
+	int rc = look(t, &t->scan[table], table, &k, &v, MDB_NEXT);
 	if (rc)
 		return rc;
 	hand_out(&k, key_out);
@@ -128,13 +128,13 @@ evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t
 	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
 	if (t->rc)
 		return t->rc;
-	int rc = open_cursor(t, &t->del[table], table);
+	int rc = open_cursor(t, &t->at[table], table);
 	if (!rc)
-		rc = mdb_cursor_get(t->del[table], &k, &v, MDB_SET);
+		rc = mdb_cursor_get(t->at[table], &k, &v, MDB_SET);
 	if (rc == MDB_NOTFOUND)
 		return EVQ__NONE;
 	t->changes++;
 	if (!rc)
-		rc = mdb_cursor_del(t->del[table], 0);
+		rc = mdb_cursor_del(t->at[table], 0);
 	return failed(t, rc);
 }

@@ -67,9 +67,12 @@ evq__txn_read(struct evq__store *s, struct evq__txn *out)
 static void
 close_cursors(struct evq__txn *t)
 {
-	for (int i = 0; i < EVQ__TABLES; i++)
-		if (t->look[i])
-			mdb_cursor_close(t->look[i]);
+	for (int i = 0; i < EVQ__TABLES; i++) {
+		if (t->scan[i])
+			mdb_cursor_close(t->scan[i]);
+		if (t->at[i])
+			mdb_cursor_close(t->at[i]);
+	}
 }
 
 void
