@@ -18,7 +18,7 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes $(WER
 BASE_FLAGS = -std=c11 -D_GNU_SOURCE -Iinclude $(WARN) $(CPPFLAGS) $(CFLAGS) -pthread
 LIBS = -llmdb -pthread
 
-.PHONY: all check check-quick check-san check-tsan check-valgrind bench demo install uninstall deps clean format cover
+.PHONY: all check check-san check-tsan check-valgrind fuzz bench demo install uninstall deps clean format cover
 all: $(B)/libevq.a $(B)/libevq.so $(B)/evq.pc
 
 # ---- the library ----
@@ -35,7 +35,7 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer,$l)))
 
 # What was compiled with other flags is compiled again; what was made for another place, made again.
-$(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault tests/examples))
+$(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault tests/fuzz tests/examples))
 remember = $(shell echo '$2' | cmp -s - $1 || echo '$2' > $1)
 $(call remember,$(B)/flags,$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(WERROR))
 $(call remember,$(B)/place,$(PREFIX) $(LIBDIR) $(INCLUDEDIR))
@@ -62,7 +62,7 @@ CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 TEST_FLAGS = $(BASE_FLAGS) $(shell $(PKG_CONFIG) --cflags check) -Itests -Wno-gnu-zero-variadic-macro-arguments
 # The formats are tested from inside: their layer is part of no interface.
 TEST_FLAGS += -Ilib/base -Ilib/format
-TEST_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/*.c))
+TEST_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/fuzz_format.c)
 MODEL_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/model/*.c))
 EXAMPLES := $(patsubst tests/examples/%.c,$(B)/tests/examples/%,$(wildcard tests/examples/*.c))
 PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/tests/full_disk $(B)/tests/fault_test
@@ -109,7 +109,14 @@ check-tsan:
 	TMPDIR=$(TEST_TMP) EVQ_TEST_SMALL=1 build-tsan/tests/check_all threads wait window interrupt steady
 check-valgrind: $(B)/tests/check_all
 	EVQ_TEST_SMALL=1 CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full \
-		--errors-for-leak-kinds=definite --show-leak-kinds=definite $(B)/tests/check_all
+		--errors-for-leak-kinds=definite --show-leak-kinds=definite $(B)/tests/check_all $(TOPICS)
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@mkdir -p $(B)
+	clang -std=c11 -D_GNU_SOURCE $(SAN) -fsanitize=fuzzer,address,undefined -Iinclude -Ilib/base -Ilib/format \
+		-o $(B)/fuzz_format tests/fuzz/fuzz_format.c lib/base/*.c lib/format/*.c
+	$(B)/fuzz_format -max_total_time=$(FUZZ_SECONDS) -max_len=4096
 
 # ---- benchmark, demonstration ----
 

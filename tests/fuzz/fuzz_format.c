@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The readers of stored bytes, fed with anything: they must refuse or read within bounds, and what they accept
+ * must pack to the same bytes again. A fuzzer of libFuzzer's interface (make fuzz); the first byte says which
+ * reader it is for.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "body.h"
+#include "codes.h"
+#include "entry.h"
+#include "queue.h"
+#include "storerec.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void
+need(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void
+fuzz_entry(const uint8_t *data, size_t len)
+{
+	struct evq__entry e, again;
+	uint8_t head[EVQ__ENTRY_HEAD], history[EVQ__HISTORY_MAX];
+	if (evq__entry_unpack(data, len, &e))
+		return;
+	evq__entry_pack(&e, head);
+	need(!memcmp(head, data, sizeof head));
+	struct evq__death death = { 1, 2, { "queue", 5 }, { "reason", 6 } };
+	struct evq__entry grown = e;
+	evq__death_add(&grown, &death, history);
+	need(grown.deaths <= EVQ_DEATHS_MAX && grown.history.len <= sizeof history);
+	uint8_t whole[EVQ__ENTRY_MAX];
+	evq__entry_pack(&grown, whole);
+	memcpy(whole + sizeof head, grown.history.data, grown.history.len);
+	need(!evq__entry_unpack(whole, sizeof head + grown.history.len, &again));
+	need(again.deaths == grown.deaths);
+}
+
+static void
+fuzz_queue(const uint8_t *data, size_t len)
+{
+	struct evq__queue q = { .number = 0 };
+	uint8_t packed[EVQ__QUEUE_MAX];
+	if (evq__queue_unpack(data, len, &q))
+		return;
+	need(evq__queue_pack(&q, packed) == len);
+	need(!memcmp(packed + EVQ__QUEUE_HEAD, data + EVQ__QUEUE_HEAD, q.name_len));
+}
+
+static void
+fuzz_body(const uint8_t *data, size_t len)
+{
+	struct evq__body_head head;
+	if (evq__body_head_unpack(data, len, &head))
+		return;
+	uint64_t total = evq__body_total(&head);
+	need(total >= EVQ__BODY_HEAD && evq__body_parts(total) > 0);
+	need(total <= (uint64_t)evq__body_parts(total) * EVQ__PART_MAX);
+}
+
+static void
+fuzz_attrs(const uint8_t *data, size_t len)
+{
+	struct evq__slice attrs = { data, len };
+	uint8_t *packed = malloc(len + 1);
+	evq_attr all[EVQ_ATTRS_MAX];
+	size_t at = 0, count = 0, measured;
+	need(packed != NULL);
+	while (count < EVQ_ATTRS_MAX && at < len && !evq__attrs_next(&attrs, &at, &all[count]))
+		count++;
+	need(at <= len);
+	if (!evq__attrs_measure(all, count, &measured)) {
+		need(measured == at);
+		evq__attrs_pack(all, count, packed);
+		need(!memcmp(packed, data, at));
+	}
+	free(packed);
+}
+
+static void
+fuzz_store(const uint8_t *data, size_t len)
+{
+	struct evq__storerec rec;
+	uint8_t packed[EVQ__STOREREC_LEN];
+	if (evq__storerec_unpack(data, len, &rec))
+		return;
+	evq__storerec_pack(&rec, packed);
+	need(!memcmp(packed + 8, data + 8, sizeof packed - 8));
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static void (*const readers[])(const uint8_t *, size_t) = { fuzz_entry, fuzz_queue, fuzz_body, fuzz_attrs,
+		                                                    fuzz_store };
+	if (len > 0)
+		readers[data[0] % (sizeof readers / sizeof *readers)](data + 1, len - 1);
+	return 0;
+}
