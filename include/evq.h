@@ -12,7 +12,8 @@
  *   options   made by the macro of their name; a field left 0 or NULL has its default; NULL is all defaults.
  *   memory    what comes out through ** goes back to its close or free function (NULL is fine there);
  *             a pointer returned is borrowed from the argument; inputs are copied before the call returns.
- *   units     _ms milliseconds, _at_ms milliseconds since the Unix epoch, _len bytes.
+ *   units     _ms milliseconds, _at_ms milliseconds since the Unix epoch (by the store's clock; sent_at_ms by
+ *             the wall's), _len bytes.
  *   threads   evq_env, evq_queue: any thread. evq_batch: one thread at a time. evq_txn: its own thread.
  */
 #ifndef EVQ_H
@@ -131,8 +132,8 @@ typedef struct evq_env_opts {
 	int64_t lock_timeout_ms; /* default 10000; EVQ_NONE for ever */
 	int64_t flush_ms;        /* reserved: 0 */
 	uint64_t journal_size;   /* reserved: 0 */
-	int keeper;              /* reserved: 0 */
-	evq_clock_fn *clock;     /* default: the system's wall clock */
+	int keeper;              /* 0 or EVQ_NONE: no thread either way, every call commits for itself */
+	evq_clock_fn *clock;     /* default: one that does not jump, see evq(7) */
 	void *clock_arg;
 	evq_event_fn *on_event; /* called after the commit, outside any transaction and lock */
 	void *event_arg;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The suites that tests/main.c runs, one per topic: SUITE(topic) is topic_suite() in t_topic.c. */
 SUITE(format)
+SUITE(clock)
 SUITE(queue)
 SUITE(attrs)
 SUITE(dead)

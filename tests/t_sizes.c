@@ -175,8 +175,7 @@ END_TEST
 
 static const evq_env_opts reserved_env[] = {
 	{ .size = sizeof(evq_env_opts), .flush_ms = 20 },       { .size = sizeof(evq_env_opts), .flush_ms = EVQ_NONE },
-	{ .size = sizeof(evq_env_opts), .journal_size = 1 },    { .size = sizeof(evq_env_opts), .keeper = 1 },
-	{ .size = sizeof(evq_env_opts), .keeper = EVQ_NONE },
+	{ .size = sizeof(evq_env_opts), .journal_size = 1 },
 };
 
 START_TEST(reserved_fields_are_refused)

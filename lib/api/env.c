@@ -27,8 +27,10 @@ round_to_pages(uint64_t bytes)
 static int
 check_opts(const evq_env_opts *o, struct evq__store_opts *out)
 {
-	if (o->flush_ms || o->journal_size || o->keeper)
+	if (o->flush_ms || o->journal_size)
 		return ENOTSUP;
+	if (o->keeper && o->keeper != EVQ_NONE)
+		return EINVAL;
 	if (o->durability != EVQ_DURABLE_FULL && o->durability != EVQ_DURABLE_RELAXED)
 		return EINVAL;
 	if (o->mode & ~0777U || (o->map_size && o->map_size < MAP_MIN) || o->map_size > SIZE_MAX)

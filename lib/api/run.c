@@ -42,11 +42,10 @@ evq__env_check_free(const evq_env *env)
 	return atomic_load(&env->user_thread) == evq__this_thread() ? EDEADLK : 0;
 }
 
-int64_t
-evq__env_now(const evq_env *env)
+static int64_t
+within_bounds(int64_t ms)
 {
-	int64_t now = env->clock ? env->clock(env->clock_arg) : evq__clock_wall_ms();
-	return now < 0 ? 0 : now > LATEST_MS ? LATEST_MS : now;
+	return ms < 0 ? 0 : ms > LATEST_MS ? LATEST_MS : ms;
 }
 
 static int
@@ -72,7 +71,11 @@ start(struct evq__run *run, evq_env *env, evq_txn *joined)
 static void
 set_out(struct evq__run *run)
 {
-	run->call.now_ms = evq__env_now(run->env);
+	const evq_env *env = run->env;
+	run->call.now_ms = within_bounds(env->clock ? env->clock(env->clock_arg) : evq__store_now(env->store));
+	run->call.wall_ms = env->clock ? run->call.now_ms : within_bounds(evq__clock_wall_ms());
+	if (run->call.txn->writes)
+		evq__store_saw(env->store, run->call.now_ms);
 	run->call.secret = evq__store_secret(run->env->store);
 	run->call.settled = run->call.txn->changes;
 }

@@ -24,7 +24,6 @@ int evq__env_check(const evq_env *env);
 int evq__queue_check(const evq_queue *q);
 /* May this thread begin a writing transaction of its own? */
 int evq__env_check_free(const evq_env *env);
-int64_t evq__env_now(const evq_env *env);
 uintptr_t evq__this_thread(void); /* never 0 */
 
 int evq__run_begin(struct evq__run *run, evq_env *env, evq_txn *txn);

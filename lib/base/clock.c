@@ -19,6 +19,16 @@ evq__clock_wall_ms(void)
 }
 
 int64_t
+evq__clock_boot_ms(void)
+{
+#ifdef CLOCK_BOOTTIME
+	return read_ms(CLOCK_BOOTTIME);
+#else
+	return read_ms(CLOCK_MONOTONIC);
+#endif
+}
+
+int64_t
 evq__clock_monotonic_ms(void)
 {
 	return read_ms(CLOCK_MONOTONIC);

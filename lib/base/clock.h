@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 int64_t evq__clock_wall_ms(void);      /* since the Unix epoch; steps when the administrator steps it */
+int64_t evq__clock_boot_ms(void);      /* since the machine was started, time asleep included; never steps */
 int64_t evq__clock_monotonic_ms(void); /* since some moment; never steps: for waits and timeouts */
 
 #endif

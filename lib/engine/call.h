@@ -12,7 +12,8 @@
 
 struct evq__call {
 	struct evq__txn *txn;
-	int64_t now_ms;
+	int64_t now_ms;  /* the store's time */
+	int64_t wall_ms; /* what the clock on the wall says: for people to read */
 	uint64_t secret; /* the store's, for receipts and jitter */
 	struct evq__news *news;
 	uint64_t settled; /* txn's changes when the store was last whole: a refusal after that is harmless */

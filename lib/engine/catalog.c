@@ -116,6 +116,8 @@ evq__catalog_ids(struct evq__call *call, size_t count, uint64_t *first)
 		return rc;
 	*first = rec.next_id;
 	rec.next_id += count;
+	if (rec.seen_ms < call->now_ms)
+		rec.seen_ms = call->now_ms;
 	return save_store(call, &rec);
 }
 

@@ -95,7 +95,7 @@ evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bo
          uint64_t *first)
 {
 	int64_t delay = send->delay_ms > 0 ? send->delay_ms : send->delay_ms < 0 ? 0 : call->q.delay_ms;
-	struct evq__entry e = { .sent_at_ms = call->now_ms, .expires_at_ms = end_of_life(call, send) };
+	struct evq__entry e = { .sent_at_ms = call->wall_ms, .expires_at_ms = end_of_life(call, send) };
 	struct evq__place at = { .queue = call->q.number,
 		                 .lane = evq__lane_of(send->priority),
 		                 .due_ms = evq__due_time(&e, call->now_ms, delay) };

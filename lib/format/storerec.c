@@ -21,6 +21,7 @@ evq__storerec_pack(const struct evq__storerec *s, uint8_t out[static EVQ__STORER
 	evq__le64_put(out + 64, s->deleted);
 	evq__le64_put(out + 72, s->expired);
 	evq__le64_put(out + 80, s->purged);
+	evq__le64_put(out + 88, (uint64_t)s->seen_ms);
 }
 
 int
@@ -38,5 +39,6 @@ evq__storerec_unpack(const void *value, size_t len, struct evq__storerec *out)
 	out->deleted = evq__le64_get(p + 64);
 	out->expired = evq__le64_get(p + 72);
 	out->purged = evq__le64_get(p + 80);
+	out->seen_ms = (int64_t)evq__le64_get(p + 88);
 	return out->next_queue && out->next_id ? 0 : EVQ_FORMAT;
 }

@@ -12,6 +12,7 @@
  *   40 u64 next message id
  *   48 u64 last journal sequence applied: 0, there is no journal in this version
  *   56 u64 of queues dropped since: sent, deleted, expired, purged
+ *   88 i64 the store's time at the last send
  */
 #ifndef EVQ__STOREREC_H
 #define EVQ__STOREREC_H
@@ -21,7 +22,7 @@
 #include "bytes.h"
 
 enum {
-	EVQ__STOREREC_LEN = 88,
+	EVQ__STOREREC_LEN = 96,
 	EVQ__STORE_FORMAT = 1,
 	EVQ__STORE_ID = 16
 };
@@ -33,6 +34,7 @@ struct evq__storerec {
 	uint64_t next_id;
 	uint64_t sequence;
 	uint64_t sent, deleted, expired, purged; /* of queues that are no more */
+	int64_t seen_ms;
 };
 
 void evq__storerec_pack(const struct evq__storerec *s, uint8_t out[static EVQ__STOREREC_LEN]);

@@ -23,6 +23,15 @@ enum {
 
 #define EVQ__MAP_DEFAULT (UINT64_C(16) << 30)
 
+enum { EVQ__BOOT_ID = 36 };
+
+/* What the store's time hangs on. Outlives the processes: it is for as long as the machine runs. */
+struct evq__anchor {
+	char boot_id[EVQ__BOOT_ID]; /* of the run of the machine that offset_ms is for; zeros: none */
+	int64_t offset_ms;          /* the store's time less the time since the machine was started */
+	_Atomic int64_t seen_ms;    /* the latest time of a writing transaction */
+};
+
 /* The file evq.shared, mapped by every process that has the store open. Made anew when none has. */
 struct evq__shared {
 	uint64_t magic;
@@ -30,6 +39,7 @@ struct evq__shared {
 	uint64_t pid_namespace; /* inode of the first opener's */
 	uint64_t map_size;      /* what the first asked for: sends keep within it, in every process */
 	uint64_t mapped_size;   /* what every process maps: more, where the file needs it */
+	struct evq__anchor anchor;
 	pthread_mutex_t writer; /* robust, process-shared: held for the length of a writing transaction */
 	_Atomic uint32_t wake[EVQ__WAKE_WORDS];    /* counts posts; hashed by queue */
 	_Atomic uint32_t sleepers[EVQ__WAKE_WORDS]; /* at least so many sleep on it; a killed one stays counted */
@@ -96,6 +106,17 @@ void evq__shared_opened(struct evq__store *s); /* lets go of the opening lock */
 void evq__shared_close(struct evq__store *s);
 int evq__shared_lock(struct evq__store *s); /* Errors: EVQ_BUSY */
 void evq__shared_unlock(struct evq__store *s);
+
+/* ---- time.c ---- */
+
+/*
+ * Makes the anchor good for this run of the machine. Needs: the opening lock, and nobody else in the store.
+ */
+void evq__time_anchor(struct evq__store *s, int64_t seen_ms);
+/* ---- boot.c ---- */
+
+/* Which run of the machine this is; zeros where that cannot be known. */
+void evq__boot_id(char out[EVQ__BOOT_ID]);
 
 /* ---- registry.c ---- */
 

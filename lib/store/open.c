@@ -118,9 +118,12 @@ read_record(struct evq__store *s, MDB_txn *txn)
 	int rc = mdb_get(txn, s->dbi[EVQ__QUEUE], &k, &v);
 	if (!rc)
 		rc = evq__storerec_unpack(v.mv_data, v.mv_size, &rec);
-	if (!rc)
-		s->secret = rec.secret;
-	return rc == MDB_NOTFOUND ? EVQ_FORMAT : rc;
+	if (rc)
+		return rc == MDB_NOTFOUND ? EVQ_FORMAT : rc;
+	s->secret = rec.secret;
+	if (s->alone)
+		evq__time_anchor(s, rec.seen_ms);
+	return 0;
 }
 
 static int

@@ -4,7 +4,8 @@
  *
  * Two byte-range locks tell who is there. Byte 0 is held while opening. Byte 1 is held, shared, by each
  * process for as long as it has the store open; the kernel lets go of it when the process dies. Whoever can
- * have byte 1 for itself is alone, and makes the contents anew: whatever a dead process left in them is gone.
+ * have byte 1 for itself is alone, and makes the contents anew: whatever a dead process left in them is gone,
+ * but for the anchor of the store's time.
  *
  * The writer lock is a robust mutex, taken with a timeout and before LMDB's own, which knows none: a stopped
  * process costs the others their timeout, a dead one nothing.
@@ -78,7 +79,12 @@ make_mutex(pthread_mutex_t *mutex)
 static int
 make_contents(struct evq__shared *shared, uint64_t namespace, uint64_t map_size)
 {
-	*shared = (struct evq__shared){ .pid_namespace = namespace, .map_size = map_size, .layout = LAYOUT };
+	struct evq__anchor anchor = { .offset_ms = 0 };
+	if (shared->magic == MAGIC && shared->layout == LAYOUT)
+		anchor = shared->anchor;
+	*shared = (struct evq__shared){
+		.pid_namespace = namespace, .map_size = map_size, .layout = LAYOUT, .anchor = anchor
+	};
 	int rc = make_mutex(&shared->writer);
 	if (!rc)
 		shared->magic = MAGIC; /* last: whole only now */

@@ -70,6 +70,11 @@ int evq__store_is_damage(int rc); /* LMDB's words for pages that cannot be */
 /* A copy that is a store of its own. Errors: EEXIST there is one; EVQ_BUSY. Needs: no transaction of this thread. */
 int evq__store_copy(struct evq__store *s, const char *path, int compact);
 
+/* ---- time: time.c ---- */
+
+int64_t evq__store_now(const struct evq__store *s); /* ms since the Unix epoch; never steps */
+void evq__store_saw(struct evq__store *s, int64_t now_ms); /* the time of a writing transaction. Needs: that */
+
 /* ---- transactions: txn.c ---- */
 
 /* For writing. Errors: EVQ_BUSY. */
