@@ -73,6 +73,16 @@ evq__files_rc(int fd, int rc)
 	return rc == EIO && is_disk_full(fd) ? EVQ_FULL : rc; /* LMDB's word for a write that came out short */
 }
 
+/* Where space cannot be taken in advance the file has its length at least. */
+static int
+lengthen(int fd, uint64_t len)
+{
+	struct stat st;
+	if (fstat(fd, &st))
+		return errno;
+	return (uint64_t)st.st_size < len && ftruncate(fd, (off_t)len) ? errno : 0;
+}
+
 int
 evq__files_reserve(int fd, uint64_t len)
 {
@@ -80,6 +90,8 @@ evq__files_reserve(int fd, uint64_t len)
 	do
 		rc = posix_fallocate(fd, 0, (off_t)len);
 	while (rc == EINTR);
+	if (rc == EOPNOTSUPP || rc == EINVAL || rc == ENOSYS)
+		rc = lengthen(fd, len);
 	return evq__files_rc(fd, rc);
 }
 
