@@ -108,9 +108,10 @@ check-san:
 check-tsan:
 	$(MAKE) build-tsan/tests/check_all B=build-tsan CFLAGS="$(SAN) -fsanitize=thread -DEVQ__NO_CLOCKLOCK"
 	TMPDIR=$(TEST_TMP) EVQ_TEST_SMALL=1 build-tsan/tests/check_all threads wait window interrupt steady
+# Each test is a process, and checked as one.
 check-valgrind: $(B)/tests/check_all
-	EVQ_TEST_SMALL=1 CK_FORK=no valgrind -q --error-exitcode=9 --leak-check=full \
-		--errors-for-leak-kinds=definite --show-leak-kinds=definite $(B)/tests/check_all $(TOPICS)
+	TMPDIR=$(TEST_TMP) EVQ_TEST_SMALL=1 CK_TIMEOUT_MULTIPLIER=20 valgrind -q --fair-sched=try --error-exitcode=9 \
+		--leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite $< $(TOPICS)
 
 FUZZ_SECONDS ?= 60
 fuzz:

@@ -125,7 +125,7 @@ typedef void evq_event_fn(const evq_event *event, void *arg);
 typedef struct evq_env_opts {
 	size_t size;
 	int durability;          /* EVQ_DURABLE_*; default full */
-	unsigned mode;           /* permission bits of the files; default 0600 */
+	unsigned mode;           /* permission bits of the files, less the umask; default 0600 */
 	uint64_t map_size;       /* address space reserved; default 16 GiB; at least 4 MiB */
 	uint64_t max_bytes;      /* quota; default and most: map_size less a reserve of 1 %, at least 256 pages */
 	unsigned user_dbs;       /* named LMDB databases of your own in this store; default 16; up to 1000 */

@@ -42,6 +42,10 @@ proc_start(proc_fn *fn, void *arg)
 {
 	fflush(NULL);
 	pid_t pid = fork();
+	if (pid < 0) { /* never to be waited for or killed: -1 is everybody */
+		perror("fork");
+		abort();
+	}
 	if (pid == 0) {
 		signal(SIGALRM, SIG_DFL);
 		alarm(PROC_LIMIT_SECONDS);

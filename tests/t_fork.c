@@ -321,7 +321,8 @@ live_as_a_child(void *arg)
 	EXPECT(evq_send(q, NULL, "x", 1, NULL, NULL), 0);
 	evq_queue_close(q);
 	evq_env_close(own);
-	return 0;
+	execl("/bin/sh", "sh", "-c", "exit 0", (char *)NULL); /* a leak checker would count what the lost threads had */
+	return 98;
 }
 
 /* Whichever lock another thread holds at that moment, the child does not hang on it. */
@@ -335,13 +336,15 @@ START_TEST(fork_in_the_middle_of_other_threads_calls_is_safe)
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, send_until_stopped, q), 0);
 	ck_assert_int_eq(pthread_create(&threads[2], NULL, open_and_close_until_stopped, q), 0);
-	for (int i = 0; i < 50; i++)
-		ck_assert_int_eq(proc_run(live_as_a_child, q), 0);
+	int rc = 0, children = 0;
+	for (; children < 50 && !rc; children++)
+		rc = proc_run(live_as_a_child, q);
 	atomic_store(&stopping, 1);
 	for (int i = 0; i < 3; i++) {
 		pthread_join(threads[i], &failed);
 		ck_assert_ptr_null(failed);
 	}
+	ck_assert_msg(rc == 0, "child %d: %d", children, rc);
 	ck_assert_uint_eq(stats(q).messages, (uint64_t)atomic_load(&sent));
 	ck_assert_uint_eq(stats(queue("children")).messages, 50);
 }

@@ -121,7 +121,7 @@ make_entry(unsigned deaths, uint8_t out[static EVQ__ENTRY_MAX])
 {
 	static uint8_t bufs[2][EVQ__HISTORY_MAX];
 	char name[EVQ_NAME_MAX], reason[EVQ_REASON_MAX];
-	struct evq__entry e = { .flags = EVQ__ENTRY_DEAD, .receives = 9, .fence = 4, .base = 3, .body_len = 77,
+	struct evq__entry e = { .flags = deaths ? EVQ__ENTRY_DEAD : 0, .receives = 9, .fence = 4, .base = 3, .body_len = 77,
 		                .sent_at_ms = 1, .first_received_at_ms = 2, .expires_at_ms = 3 };
 	memset(name, 'n', sizeof name);
 	memset(reason, 'r', sizeof reason);

@@ -76,9 +76,11 @@ static void
 expect_format(const char *what)
 {
 	evq_env *e = NULL;
+	off_t size = data_size();
 	int rc = open_dir(&e);
 	ck_assert_msg(rc == EVQ_FORMAT, "%s: %s (%d), wanted EVQ_FORMAT", what, evq_errname(rc), rc);
 	ck_assert_ptr_null(e);
+	ck_assert_int_eq(data_size(), size);
 }
 
 static void
@@ -378,7 +380,8 @@ static const struct {
 } leftovers[] = {
 	{ "lock.mdb", 0, 0 },         { "lock.mdb", 100, 0 },       { "lock.mdb", 8192, 0 },    { "lock.mdb", 8192, 'x' },
 	{ "evq.shared", 0, 0 },       { "evq.shared", 10, 0 },      { "evq.shared", 10, 'x' },  { "evq.shared", 4096, 0 },
-	{ "evq.shared", 4096, 0xff }, { "evq.shared", 65536, 'x' },
+	{ "evq.shared", 4096, 0xff }, { "evq.shared", 65536, 'x' }, { "new.mdb", 0, 0 },       { "new.mdb", 20000, 'x' },
+	{ "new.mdb-lock", 8192, 0 },
 };
 #define LEFTOVERS ((int)(sizeof(leftovers) / sizeof(leftovers[0])))
 

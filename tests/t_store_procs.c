@@ -194,22 +194,30 @@ drain(evq_queue *q)
 	return count;
 }
 
+struct two_turns {
+	struct turn opened, done;
+};
+
+static int
+open_large_and_stay(void *arg)
+{
+	struct two_turns *t = arg;
+	evq_env *e = NULL;
+	EXPECT(open_mapped(32 * MIB, &e), 0);
+	turn_pass(&t->opened);
+	turn_await(&t->done);
+	return 0;
+}
+
 /* The larger one was there first; the smaller one goes on with what the larger one wrote. */
 START_TEST(process_with_a_small_map_sees_all_that_a_large_one_wrote)
 {
 	uint64_t large = 32 * MIB;
-	struct turn started;
-	evq_env *e = NULL, *first = NULL;
-	ck_assert_int_eq(turn_make(&started), 0);
-	pid_t pid = fork();
-	if (pid == 0) {
-		alarm(PROC_LIMIT_SECONDS);
-		int rc = open_mapped(large, &first);
-		turn_pass(&started);
-		pause();
-		_exit(rc != 0);
-	}
-	ck_assert_int_eq(turn_await(&started), 0);
+	struct two_turns t;
+	evq_env *e = NULL;
+	ck_assert_int_eq(turn_make(&t.opened) | turn_make(&t.done), 0);
+	pid_t pid = proc_start(open_large_and_stay, &t);
+	ck_assert_int_eq(turn_await(&t.opened), 0);
 	ck_ok(open_mapped(8 * MIB, &e));
 	ck_assert_int_eq(proc_run(fill_past_the_small_map, &large), 0);
 	evq_queue *q = NULL;
@@ -220,8 +228,9 @@ START_TEST(process_with_a_small_map_sees_all_that_a_large_one_wrote)
 	ck_ok(evq_verify(e, NULL, NULL));
 	evq_queue_close(q);
 	evq_env_close(e);
-	proc_kill(pid);
-	turn_close(&started);
+	ck_assert_int_eq(proc_kill(pid), 1000 + SIGKILL);
+	turn_close(&t.opened);
+	turn_close(&t.done);
 }
 END_TEST
 
@@ -233,6 +242,8 @@ START_TEST(store_larger_than_the_map_asked_for_opens_and_drains)
 	ck_assert_int_eq(proc_run(fill_past_the_small_map, &large), 0);
 	ck_ok(open_mapped(4 * MIB, &e));
 	ck_ok(evq_queue_open(e, "q", EVQ_QUEUE_ATTRS(), &q));
+	for (int i = 0; i < 3; i++) /* the larger map is for emptying it only; one may still fit */
+		(void)evq_send(q, NULL, "x", 1, NULL, NULL);
 	ck_rc(evq_send(q, NULL, "x", 1, NULL, NULL), EVQ_FULL);
 	uint64_t waiting = stats(q).messages;
 	ck_assert_uint_eq(drain(q), waiting);
@@ -289,20 +300,15 @@ START_TEST(another_pid_namespace_is_refused_while_one_has_the_store_open)
 }
 END_TEST
 
-struct two_turns {
-	struct turn opened, done;
-};
-
 static int
 open_and_stay(void *arg)
 {
 	struct two_turns *t = arg;
-	evq_env *e = NULL;
+	static evq_env *e;
 	EXPECT(open_at(&e), 0);
 	turn_pass(&t->opened);
 	turn_await(&t->done);
-	raise(SIGKILL);
-	return 0;
+	return 0; /* without closing it: as good as killed */
 }
 
 START_TEST(dead_process_of_another_pid_namespace_binds_nobody)

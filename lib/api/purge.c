@@ -64,11 +64,15 @@ evq_purge(evq_queue *q, evq_txn *txn, size_t *purged_out)
 {
 	struct purge p = { .q = q, .txn = txn };
 	size_t before;
-	int rc;
+	int rc = evq__queue_check(q);
+	if (rc)
+		return rc;
+	uint64_t changes = evq__run_changes(txn);
 	do {
 		before = p.purged;
 		rc = purge_round(&p);
 	} while (!rc && p.purged != before);
+	rc = evq__run_several(txn, changes, rc);
 	if (!rc && purged_out)
 		*purged_out = p.purged;
 	return rc;

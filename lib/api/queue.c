@@ -192,17 +192,23 @@ evq_queue_set_attrs(evq_queue *q, evq_txn *txn, const evq_queue_attrs *given)
 
 enum { NAME_LEN = EVQ_NAME_MAX + 1, NAMES_AT_ONCE = 64 };
 
-/* The names behind after, at most NAMES_AT_ONCE. */
+/* The names behind after, at most NAMES_AT_ONCE. One that no queue can have is verify's to tell. */
 static int
 list_some(evq_env *env, const char *after, char names[][NAME_LEN], size_t *count)
 {
+	struct evq__slice key;
 	struct evq__run run;
 	int rc = evq__run_read(&run, env);
 	if (rc)
 		return rc;
-	for (*count = 0; !rc && *count < NAMES_AT_ONCE; *count += !rc) {
-		rc = evq__catalog_next_name(run.call.txn, after, names[*count]);
-		after = names[*count];
+	*count = 0;
+	rc = evq__catalog_first_name(run.call.txn, after, &key);
+	while (!rc && *count < NAMES_AT_ONCE) {
+		if (evq__catalog_is_name(&key)) {
+			memcpy(names[*count], key.data, key.len);
+			names[(*count)++][key.len] = 0;
+		}
+		rc = evq__catalog_next_name(run.call.txn, &key);
 	}
 	return evq__run_end(&run, rc == EVQ__NONE ? 0 : rc);
 }

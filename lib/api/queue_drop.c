@@ -93,8 +93,9 @@ evq_queue_drop(evq_env *env, evq_txn *txn, const char *name)
 		rc = evq__run_begin(&run, env, txn);
 	if (rc)
 		return rc;
+	uint64_t changes = evq__run_changes(txn);
 	if ((rc = evq__run_end(&run, start_drop(&run.call, name, len, &number))))
 		return rc;
 	rc = finish(env, txn, number);
-	return txn ? rc : 0; /* it is dropped; what is left of it goes when the store is opened next */
+	return txn ? evq__run_several(txn, changes, rc) : 0; /* it is dropped; what is left of it goes when the store is opened next */
 }

@@ -9,6 +9,7 @@
 #include "batch.h"
 #include "bounds.h"
 #include "clock.h"
+#include "due.h"
 #include "opts.h"
 #include "run.h"
 #include "take.h"
@@ -40,23 +41,47 @@ check_opts(const evq_receive_opts *opts, const evq_txn *txn, evq_receive_opts *o
 	return 0;
 }
 
+static void
+note_next_due(struct receive *r, uint64_t next_due, int64_t now_ms)
+{
+	uint64_t wait = next_due - (uint64_t)now_ms;
+	r->until_due_ms = wait < INT64_MAX ? (int64_t)wait : INT64_MAX;
+}
+
+/* Is there anything at all to do? Looked up without the writer lock, which those who wait need not have. */
+static int
+look(struct receive *r, int *is_ready)
+{
+	struct evq__run run;
+	struct evq__found found;
+	int rc = evq__run_read_queue(&run, r->q);
+	*is_ready = evq__store_is_crowded(rc); /* taking needs no place among the readers */
+	if (rc)
+		return *is_ready ? 0 : rc;
+	struct evq__ready ready = { .from = { .queue = r->q->number }, .found = &found, .max = 1,
+		                    .next_due = EVQ__DUE_NEVER };
+	rc = evq__run_end(&run, evq__due_collect(run.call.txn, run.call.now_ms, &ready));
+	*is_ready = ready.count > 0;
+	note_next_due(r, ready.next_due, run.call.now_ms);
+	return rc;
+}
+
 static int
 take_once(struct receive *r)
 {
 	struct evq__run run;
-	size_t before = r->into->count;
-	uint64_t bytes = r->take.bytes;
+	struct evq__take before = r->take;
+	size_t count = r->into->count;
 	r->take.more = 0;
 	r->take.budget = r->txn ? SIZE_MAX : EVQ__SLICE;
 	int rc = evq__run_queue(&run, r->q, r->txn);
 	if (rc)
 		return rc;
 	rc = evq__run_end(&run, evq__take(&run.call, &r->take, r->into));
-	uint64_t wait = r->take.next_due - (uint64_t)run.call.now_ms;
-	r->until_due_ms = wait < INT64_MAX ? (int64_t)wait : INT64_MAX;
+	note_next_due(r, r->take.next_due, run.call.now_ms);
 	if (rc) {
-		r->into->count = before;
-		r->take.bytes = bytes;
+		r->into->count = count;
+		r->take = before;
 	}
 	return rc;
 }
@@ -65,7 +90,14 @@ take_once(struct receive *r)
 static int
 take(struct receive *r)
 {
-	int rc;
+	int rc = 0, is_ready = 1;
+	if (!r->txn) {
+		rc = evq__env_check_free(r->q->env);
+		if (!rc)
+			rc = look(r, &is_ready);
+		if (rc || !is_ready)
+			return rc && r->into->count ? 0 : rc;
+	}
 	do {
 		rc = take_once(r);
 		while (rc == EVQ_FULL && !r->txn && r->take.count > r->into->count + 1) {
@@ -102,10 +134,11 @@ take_first(struct receive *r)
 	for (;;) {
 		uint32_t seen = evq__wake_read(r->q->env->store, r->q->number);
 		int rc = take(r);
-		if (rc || r->into->count || r->take.corrupt || !r->o.wait_ms)
+		int is_over = evq__clock_monotonic_ms() >= end;
+		if (rc == EVQ_BUSY && r->o.wait_ms && !is_over)
+			rc = 0; /* the writer lock is what it waits for, then */
+		if (rc || r->into->count || r->take.corrupt || !r->o.wait_ms || is_over)
 			return rc;
-		if (evq__clock_monotonic_ms() >= end)
-			return 0;
 		if ((rc = wait_until(r, seen, end)))
 			return rc;
 	}

@@ -121,6 +121,9 @@ evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t 
 		rc = evq__env_check_free(dead->env);
 	if (!rc)
 		rc = check_opts(opts, &r);
+	if (rc)
+		return rc;
+	uint64_t changes = evq__run_changes(txn);
 	while (!rc && !r.done && r.moved < r.o.max) {
 		evq__batch_reset(&r.seen);
 		rc = list(&r);
@@ -130,6 +133,7 @@ evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t 
 			rc = move(&r);
 	}
 	evq__batch_clear(&r.seen);
+	rc = evq__run_several(txn, changes, rc);
 	if (!rc && !r.moved)
 		rc = r.obstacle;
 	if (!rc && moved_out)

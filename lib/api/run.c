@@ -176,6 +176,20 @@ evq__run_end(struct evq__run *run, int rc)
 	return rc;
 }
 
+uint64_t
+evq__run_changes(const evq_txn *txn)
+{
+	return txn ? txn->txn.changes : 0;
+}
+
+int
+evq__run_several(evq_txn *txn, uint64_t changes, int rc)
+{
+	if (rc && txn && txn->txn.changes != changes && !txn->txn.rc)
+		txn->txn.rc = rc;
+	return rc;
+}
+
 void
 evq__run_tell(evq_env *env, struct evq__news *news)
 {

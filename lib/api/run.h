@@ -37,6 +37,12 @@ int evq__run_read_queue(struct evq__run *run, evq_queue *q);
  * EVQ_STALE is counted in the queue, which is all that such a call changes.
  */
 int evq__run_end(struct evq__run *run, int rc);
+/*
+ * For a call of several runs in txn, which may be NULL: where it fails after an earlier run of it changed
+ * something, txn is fit for nothing but abort. changes are txn's before the call. Returns rc.
+ */
+int evq__run_several(evq_txn *txn, uint64_t changes, int rc);
+uint64_t evq__run_changes(const evq_txn *txn);
 /* Wakes and tells; empties news. Needs: no transaction, no lock. */
 void evq__run_tell(evq_env *env, struct evq__news *news);
 

@@ -84,16 +84,30 @@ check_bodies(const evq_buf *bodies, size_t count)
 	return 0;
 }
 
+/* *again: there was no room, but some may have been made. */
+static int
+try_put(evq_queue *q, evq_txn *txn, const struct evq__send *send, const evq_buf *bodies, size_t count,
+        uint64_t *first, int *again)
+{
+	struct evq__run run;
+	*again = 0;
+	int rc = evq__run_queue(&run, q, txn);
+	if (rc)
+		return rc;
+	rc = evq__put(&run.call, send, bodies, count, first, again);
+	*again = *again && rc == EVQ_FULL && !run.call.txn->rc;
+	return evq__run_end(&run, *again ? 0 : rc);
+}
+
 static int
 put(evq_queue *q, evq_txn *txn, const struct evq__send *send, const evq_buf *bodies, size_t count,
     evq_id *ids_out)
 {
-	struct evq__run run;
 	uint64_t first = 0;
-	int rc = evq__run_queue(&run, q, txn);
-	if (rc)
-		return rc;
-	rc = evq__run_end(&run, evq__put(&run.call, send, bodies, count, &first));
+	int rc, again;
+	do
+		rc = try_put(q, txn, send, bodies, count, &first, &again);
+	while (!rc && again);
 	for (size_t i = 0; !rc && ids_out && i < count; i++)
 		ids_out[i] = first + i;
 	return rc;

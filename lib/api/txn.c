@@ -6,6 +6,15 @@
 #include "env.h"
 #include "run.h"
 
+static int
+begin(evq_env *env, struct evq__txn *t)
+{
+	int rc = evq__txn_begin(env->store, t);
+	if (!rc && (rc = evq__space_watch(t)))
+		evq__txn_abort(t);
+	return rc;
+}
+
 int
 evq_begin(evq_env *env, evq_txn **out)
 {
@@ -17,7 +26,7 @@ evq_begin(evq_env *env, evq_txn **out)
 	evq_txn *t = calloc(1, sizeof *t);
 	if (!t)
 		return ENOMEM;
-	if ((rc = evq__txn_begin(env->store, &t->txn))) {
+	if ((rc = begin(env, &t->txn))) {
 		free(t);
 		return rc;
 	}
@@ -32,7 +41,7 @@ evq_begin(evq_env *env, evq_txn **out)
 	return 0;
 }
 
-/* May this thread, in this process, do anything with t? EBADF: nothing but free it. */
+/* May this thread, in this process, do anything with t? EBADF: nothing but end it. */
 static int
 check(const evq_txn *t)
 {
@@ -53,17 +62,28 @@ end(evq_txn *t)
 	free(t);
 }
 
+/* The env was closed: by this thread, which undid t, or by another, which had to leave both to this one. */
+static void
+end_closed(evq_txn *t)
+{
+	if (t->env->store) {
+		evq__txn_abort(&t->txn);
+		evq__env_end(t->env);
+	}
+	end(t);
+}
+
 int
 evq_commit(evq_txn *t)
 {
 	int rc = check(t);
-	if (rc && rc != EBADF)
+	if (rc) {
+		if (rc == EBADF)
+			end_closed(t);
 		return rc;
-	if (!rc) {
-		atomic_store(&t->env->user_thread, 0);
-		rc = evq__txn_commit(&t->txn);
 	}
-	if (!rc)
+	atomic_store(&t->env->user_thread, 0);
+	if (!(rc = evq__txn_commit(&t->txn)))
 		evq__run_tell(t->env, &t->news);
 	end(t);
 	return rc;
@@ -73,12 +93,12 @@ void
 evq_abort(evq_txn *t)
 {
 	int rc = check(t);
-	if (rc && rc != EBADF)
+	if (rc == EBADF)
+		end_closed(t);
+	if (rc)
 		return;
-	if (!rc) {
-		atomic_store(&t->env->user_thread, 0);
-		evq__txn_abort(&t->txn);
-	}
+	atomic_store(&t->env->user_thread, 0);
+	evq__txn_abort(&t->txn);
 	end(t);
 }
 

@@ -2,7 +2,7 @@
 /*
  * Owns evq.queue and evq.name. A queue is known inside by its number, which is never used again, so a handle
  * of a dropped queue cannot reach one made later under the same name. Dropping takes the name away first and
- * the messages after: a queue without a name is finished by whoever comes by.
+ * the messages after: a queue without a name is finished by whoever opens the store next.
  */
 #include "catalog.h"
 
@@ -185,18 +185,32 @@ resolve_dead_letter(struct evq__call *call, const struct evq__attrs *attrs, uint
 	return rc;
 }
 
-/* Follows the dead letters from number: does the way lead to queue? */
 static int
-check_no_cycle(struct evq__call *call, uint32_t number, uint32_t queue)
+next_dead_letter(struct evq__txn *txn, uint32_t *number)
 {
 	struct evq__queue q;
-	while (number && number != queue) {
-		int rc = load(call->txn, number, &q);
-		if (rc)
-			return rc == EVQ_NOQUEUE ? EVQ_CORRUPT : rc;
-		number = q.dead_letter;
+	int rc = *number ? load(txn, *number, &q) : 0;
+	if (!rc && *number && q.state != EVQ__QUEUE_LIVE)
+		rc = EVQ_NOQUEUE;
+	*number = rc || !*number ? 0 : q.dead_letter;
+	return rc == EVQ_FORMAT ? EVQ_CORRUPT : rc;
+}
+
+/* Source: Floyd's tortoise and hare, so that a cycle in a damaged store is found and not followed. */
+int
+evq__catalog_leads_to(struct evq__txn *txn, uint32_t from, uint32_t to, int *is_there)
+{
+	uint32_t slow = from;
+	int rc = 0, step = 0;
+	while (!rc && from && from != to) {
+		rc = next_dead_letter(txn, &from);
+		if (!rc && step++ & 1)
+			rc = next_dead_letter(txn, &slow);
+		if (!rc && from && from == slow)
+			rc = EVQ_CORRUPT;
 	}
-	return number ? EINVAL : 0;
+	*is_there = from != 0;
+	return rc;
 }
 
 int
@@ -213,12 +227,14 @@ int
 evq__catalog_set(struct evq__call *call, const struct evq__attrs *attrs)
 {
 	uint32_t dead_letter = 0;
-	int rc = 0;
+	int rc = 0, is_cycle;
 	if (attrs->dead_letter) { /* one that has to be made leads nowhere, so the check may come first */
 		rc = evq__catalog_find(call, attrs->dead_letter, attrs->dead_letter_len, &dead_letter);
 		if (!rc)
-			rc = check_no_cycle(call, dead_letter, call->q.number);
-		else if (rc == EVQ_NOQUEUE)
+			rc = evq__catalog_leads_to(call->txn, dead_letter, call->q.number, &is_cycle);
+		if (!rc && is_cycle)
+			rc = EINVAL;
+		else if (rc == EVQ_NOQUEUE && !dead_letter)
 			rc = evq__space_admit(call->txn, 8);
 	}
 	if (!rc)
@@ -248,21 +264,33 @@ evq__catalog_next(struct evq__txn *txn, uint32_t after, struct evq__queue *out)
 }
 
 int
-evq__catalog_next_name(struct evq__txn *txn, const char *after, char out[EVQ_NAME_MAX + 1])
+evq__catalog_first_name(struct evq__txn *txn, const char *after, struct evq__slice *name)
 {
-	char from[EVQ_NAME_MAX + 2] = { 1 }; /* behind the sentinel; later, behind after */
+	char from[EVQ_NAME_MAX + 2] = { 1 }; /* behind the sentinel; or behind after, its NUL included */
 	size_t len = after ? strlen(after) + 1 : 1;
-	struct evq__slice key, value;
+	struct evq__slice value;
 	if (after)
 		memcpy(from, after, len);
-	int rc = evq__tree_seek(txn, EVQ__NAME, from, len, &key, &value);
-	if (rc)
-		return rc;
-	if (key.len > EVQ_NAME_MAX)
-		return EVQ_CORRUPT;
-	memcpy(out, key.data, key.len);
-	out[key.len] = 0;
-	return 0;
+	return evq__tree_seek(txn, EVQ__NAME, from, len, name, &value);
+}
+
+int
+evq__catalog_next_name(struct evq__txn *txn, struct evq__slice *name)
+{
+	struct evq__slice value;
+	return evq__tree_next(txn, EVQ__NAME, name, &value);
+}
+
+int
+evq__catalog_is_name(const struct evq__slice *key)
+{
+	char name[EVQ_NAME_MAX + 1];
+	size_t len;
+	if (key->len > EVQ_NAME_MAX)
+		return 0;
+	memcpy(name, key->data, key->len);
+	name[key->len] = 0;
+	return !evq__name_check(name, &len) && len == key->len;
 }
 
 /* ---- dropping ---- */

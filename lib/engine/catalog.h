@@ -42,8 +42,19 @@ int evq__catalog_finish_drop(struct evq__call *call);
  * The record of the first queue with a number above after, in any state. Errors: EVQ__NONE.
  */
 int evq__catalog_next(struct evq__txn *txn, uint32_t after, struct evq__queue *out);
-/* The first name behind after (NULL: the first of all); len in and out. Errors: EVQ__NONE. */
-int evq__catalog_next_name(struct evq__txn *txn, const char *after, char out[EVQ_NAME_MAX + 1]);
+/*
+ * The first name behind after (NULL: of all), and the one behind that last found, as they stand in the table.
+ * Borrowed until the next write. Errors: EVQ__NONE.
+ */
+int evq__catalog_first_name(struct evq__txn *txn, const char *after, struct evq__slice *name);
+int evq__catalog_next_name(struct evq__txn *txn, struct evq__slice *name);
+int evq__catalog_is_name(const struct evq__slice *key); /* could it be one? */
+
+/*
+ * Do the dead letters from queue number from on (0: none) lead to queue to? Errors: EVQ_NOQUEUE one is missing;
+ * EVQ_CORRUPT one cannot be read, or they form a cycle.
+ */
+int evq__catalog_leads_to(struct evq__txn *txn, uint32_t from, uint32_t to, int *is_there);
 
 int evq__catalog_store(struct evq__txn *txn, struct evq__storerec *out);
 /* Takes count message ids; *first is the lowest. */

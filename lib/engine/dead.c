@@ -8,14 +8,7 @@
 #include <string.h>
 
 #include "catalog.h"
-
-int
-evq__dead_has_room(const struct evq__queue *q, uint64_t body_len)
-{
-	if (q->max_messages && q->c.messages >= q->max_messages)
-		return 0;
-	return !q->max_bytes || (q->c.bytes <= q->max_bytes && body_len <= q->max_bytes - q->c.bytes);
-}
+#include "room.h"
 
 static void
 note_death(struct evq__call *call, struct evq__entry *e, const char *reason, uint8_t buf[static EVQ__HISTORY_MAX])
@@ -52,7 +45,7 @@ evq__dead_move(struct evq__call *call, struct evq__found *f, const char *reason)
 	int rc = call->q.dead_letter ? evq__catalog_other(call, call->q.dead_letter, &to) : EVQ_NOQUEUE;
 	if (rc)
 		return rc == EVQ_NOQUEUE ? EVQ_CORRUPT : rc;
-	if (!evq__dead_has_room(to, f->entry.body_len))
+	if (!evq__room_for(to, 1, f->entry.body_len))
 		return EVQ_FULL;
 	rc = move(call, f, to, reason);
 	return rc ? rc

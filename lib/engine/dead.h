@@ -17,7 +17,5 @@ int evq__dead_move(struct evq__call *call, struct evq__found *f, const char *rea
 int evq__dead_or_later(struct evq__call *call, struct evq__found *f, const char *reason);
 /* f's body is damaged: dead-lettered for that, or parked where there is no dead letter. */
 int evq__dead_corrupt(struct evq__call *call, struct evq__found *f);
-/* Has q room for one more message of that length? */
-int evq__dead_has_room(const struct evq__queue *q, uint64_t body_len);
 
 #endif

@@ -8,7 +8,7 @@
 
 /*
  * Adds a delivery of f to b, all but its receipt and its body; f's history must be there. It counts
- * once evq__batch_keep() is called. Errors: ENOMEM.
+ * once evq__batch_keep() is called. Errors: ENOMEM; EVQ_CORRUPT.
  */
 int evq__deliver_entry(struct evq__call *call, const struct evq__found *f, struct evq_batch *b, evq_delivery **out);
 

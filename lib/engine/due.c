@@ -145,9 +145,7 @@ evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r)
 		if (f.place.due_ms <= (uint64_t)now_ms) {
 			f.entry.history.data = NULL;
 			r->from = evq__due_behind(&f.place);
-			if (f.unreadable)
-				r->unreadable++;
-			else
+			if (!f.unreadable)
 				r->found[r->count++] = f;
 			rc = r->count < r->max ? evq__due_next(txn, r->from.queue, &f) : 0;
 			continue;

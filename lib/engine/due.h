@@ -32,7 +32,6 @@ struct evq__ready {
 	struct evq__found *found;
 	size_t max;        /* room in found, not 0 */
 	size_t count;      /* of those found this time; fewer than max: it is at its end */
-	size_t unreadable; /* passed over so far */
 	uint64_t next_due; /* the first time behind now at which one was seen to be due; begins as EVQ__DUE_NEVER */
 };
 /* The next entries that are due at now_ms, in the order of delivery. Cost: a step an entry, a look-up a lane. */

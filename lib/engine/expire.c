@@ -31,7 +31,7 @@ evq__expire_some(struct evq__call *call, size_t look_at, size_t *cleared)
 		                    .next_due = EVQ__DUE_NEVER };
 	int rc = 0;
 	*cleared = 0;
-	while (!rc && look_at && ready.count == ready.max) {
+	while (!rc && look_at && ready.count == ready.max && *cleared < EVQ__SLICE) {
 		ready.max = look_at < CHUNK ? look_at : CHUNK;
 		look_at -= ready.max;
 		rc = evq__due_collect(call->txn, call->now_ms, &ready);

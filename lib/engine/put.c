@@ -10,62 +10,77 @@
 #include "catalog.h"
 #include "due.h"
 #include "expire.h"
+#include "room.h"
 
 enum { LOOK_AT = 1000 }; /* entries that a send looks at for such as have expired, where the queue is full */
 
+enum { LEAF = 4080, ENTRY_NODE = 8 + EVQ__DUE_KEY + EVQ__ENTRY_HEAD + 2, BODY_NODE = 8 + EVQ__BODY_KEY + 2 };
+
 /*
- * Pages that a send may need at most. Source: an entry takes 21 + 48 + 10 bytes in a leaf, which a split may
- * leave half full; a body that fits into a leaf its length and 22; each part of a longer one a page. What a
- * transaction changes besides: the way from the root in each tree, and the free list.
+ * Bytes of leaf pages that a body of so many bytes in all takes in evq.body, and pages besides. Source: LMDB's
+ * node has a head of 8 bytes and a pointer of 2; nodes are not split over pages, so what is left over at the
+ * end of a leaf is shared out; a part that is a page of its own leaves 8 bytes in the leaf.
  */
 static uint64_t
-pages_for(uint64_t in_leaves, uint64_t in_pages, size_t count)
+leaf_bytes_for(uint64_t total, uint64_t *pages)
 {
-	return (in_leaves + count * 2 * 79) / 4000 + in_pages + count / 16 + 24;
+	uint32_t parts = evq__body_parts(total);
+	if (total <= EVQ__INLINE_MAX)
+		return LEAF / (LEAF / (total + BODY_NODE + 1));
+	*pages += parts;
+	return (uint64_t)parts * (BODY_NODE + 8);
 }
 
-static int
-fits(const struct evq__queue *q, size_t count, uint64_t bytes)
+/* What all of a send takes: entries stand in leaves that splitting may leave half full; trees, free list. */
+static uint64_t
+pages_for(const struct evq__send *send, const evq_buf *bodies, size_t count)
 {
-	if (q->max_messages && (q->c.messages > q->max_messages || count > q->max_messages - q->c.messages))
-		return 0;
-	return !q->max_bytes || (q->c.bytes <= q->max_bytes && bytes <= q->max_bytes - q->c.bytes);
+	uint64_t pages = 24 + count / 16, bytes = (uint64_t)count * 2 * ENTRY_NODE;
+	for (size_t i = 0; i < count; i++)
+		bytes += leaf_bytes_for((uint64_t)EVQ__BODY_HEAD + send->group.len + send->attrs.len + bodies[i].len,
+		                        &pages);
+	return pages + bytes / LEAF;
 }
 
-/* Clears some of what has expired, in step with what is sent, and looks further where it takes room to fit. */
+/* Errors: EVQ_FULL. */
 static int
-clear_expired(struct evq__call *call, size_t count, uint64_t bytes)
+check_room(struct evq__call *call, size_t count, uint64_t bytes, uint64_t pages)
 {
-	size_t look_at = 2 * count < LOOK_AT ? 2 * count : LOOK_AT, cleared;
-	int rc = call->q.c.mortal ? evq__expire_some(call, look_at, &cleared) : 0;
-	for (cleared = 1; !rc && cleared && call->q.c.mortal && !fits(&call->q, count, bytes);)
-		rc = evq__expire_some(call, LOOK_AT, &cleared);
+	return evq__room_for(&call->q, count, bytes) ? evq__space_admit(call->txn, pages) : EVQ_FULL;
+}
+
+/* Ends some of what has expired. It stays ended also if what it makes room for is refused. */
+static int
+clear(struct evq__call *call, size_t look_at, size_t *cleared)
+{
+	*cleared = 0;
+	int rc = call->q.c.mortal ? evq__expire_some(call, look_at, cleared) : 0;
+	if (!rc && *cleared)
+		rc = evq__catalog_leave(call);
+	if (!rc)
+		call->settled = call->txn->changes;
 	return rc;
 }
 
 static int
-admit(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count)
+admit(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count, int *is_clearing)
 {
-	uint64_t bytes = 0, in_leaves = 0, in_pages = 0;
+	uint64_t bytes = 0, pages = pages_for(send, bodies, count);
+	size_t cleared;
+	*is_clearing = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (bodies[i].len > call->q.max_body_len)
 			return EVQ_TOOBIG;
-		uint64_t total = (uint64_t)EVQ__BODY_HEAD + send->group.len + send->attrs.len + bodies[i].len;
-		uint32_t parts = evq__body_parts(total);
 		bytes += bodies[i].len;
-		if (parts > 1)
-			in_pages += parts;
-		else
-			in_leaves += total + 22;
 	}
-	int rc = clear_expired(call, count, bytes);
-	if (!rc)
-		rc = evq__catalog_leave(call);
-	if (!rc)
-		call->settled = call->txn->changes; /* what has expired stays cleared if this is refused */
-	if (!rc && !fits(&call->q, count, bytes))
-		rc = EVQ_FULL;
-	return rc ? rc : evq__space_admit(call->txn, pages_for(in_leaves, in_pages, count));
+	int rc = clear(call, 2 * count < LOOK_AT ? 2 * count : LOOK_AT, &cleared); /* in step with what is sent */
+	if (!rc && (rc = check_room(call, count, bytes, pages)) == EVQ_FULL) {
+		*is_clearing = cleared > 0;
+		if (!(rc = clear(call, LOOK_AT, &cleared)))
+			rc = cleared ? check_room(call, count, bytes, pages) : EVQ_FULL;
+		*is_clearing |= cleared > 0;
+	}
+	return rc;
 }
 
 static int64_t
@@ -92,14 +107,14 @@ put_one(struct evq__call *call, const struct evq__send *send, const evq_buf *buf
 
 int
 evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count,
-         uint64_t *first)
+         uint64_t *first, int *is_clearing)
 {
 	int64_t delay = send->delay_ms > 0 ? send->delay_ms : send->delay_ms < 0 ? 0 : call->q.delay_ms;
 	struct evq__entry e = { .sent_at_ms = call->wall_ms, .expires_at_ms = end_of_life(call, send) };
 	struct evq__place at = { .queue = call->q.number,
 		                 .lane = evq__lane_of(send->priority),
 		                 .due_ms = evq__due_time(&e, call->now_ms, delay) };
-	int rc = admit(call, send, bodies, count);
+	int rc = admit(call, send, bodies, count, is_clearing);
 	if (!rc)
 		rc = evq__catalog_ids(call, count, first);
 	for (size_t i = 0; !rc && i < count; i++)

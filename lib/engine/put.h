@@ -16,9 +16,10 @@ struct evq__send {
 
 /*
  * Sends count bodies to call->q. Ids are *first and those that follow it.
- * Errors: EVQ_TOOBIG a body; EVQ_FULL. Keeps: 1, 2, 3.
+ * Errors: EVQ_TOOBIG a body; EVQ_FULL: *is_clearing tells whether some that had expired were cleared, and it is
+ * worth another try once that is committed. Keeps: 1, 2, 3.
  */
 int evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count,
-             uint64_t *first);
+             uint64_t *first, int *is_clearing);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "catalog.h"
-#include "dead.h"
+#include "room.h"
 
 enum { LOOK_AT = 16 * EVQ__SLICE };
 
@@ -42,7 +42,7 @@ evq__redrive_list(struct evq__call *call, struct evq__place *from, struct evq__f
 static int
 find_origin(struct evq__call *call, const struct evq__found *f, uint32_t *number)
 {
-	struct evq__death death;
+	struct evq__death death = { .at_ms = 0 };
 	size_t at = 0;
 	*number = 0;
 	if (!(f->entry.flags & EVQ__ENTRY_DEAD))
@@ -100,7 +100,7 @@ evq__redrive_one(struct evq__call *call, struct evq__found *f, uint32_t to, int 
 		return leave(call, f, rc, "no-queue", obstacle);
 	if (rc)
 		return rc;
-	if (!evq__dead_has_room(dest, f->entry.body_len))
+	if (!evq__room_for(dest, 1, f->entry.body_len))
 		return leave(call, f, EVQ_FULL, "full", obstacle);
 	++*moved;
 	return move(call, f, dest);

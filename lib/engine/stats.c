@@ -18,6 +18,8 @@ count(const struct evq__found *f, int64_t now_ms, evq_stats *out)
 	case EVQ_LEASED: out->leased++; break;
 	default: out->blocked++; break;
 	}
+	if (f->unreadable)
+		return;
 	if (!out->oldest_sent_at_ms || f->entry.sent_at_ms < out->oldest_sent_at_ms)
 		out->oldest_sent_at_ms = f->entry.sent_at_ms;
 }

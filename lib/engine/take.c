@@ -107,7 +107,6 @@ evq__take(struct evq__call *call, struct evq__take *take, struct evq_batch *batc
 		for (size_t i = 0; !rc && i < ready.count && !take->full && !take->more; i++)
 			rc = take_one(call, take, &found[i], batch);
 	}
-	take->corrupt += ready.unreadable;
 	take->next_due = ready.next_due;
 	return rc;
 }

@@ -20,6 +20,7 @@ struct seen { /* an entry of the due index */
 	uint64_t id;
 	uint32_t body_len;
 	uint32_t queue;
+	int unreadable;
 };
 
 struct check {
@@ -69,27 +70,20 @@ check_name(struct check *c, const struct evq__queue *q)
 	return number == q->number ? 0 : note(c, q->name, 0, "the queue's name leads elsewhere");
 }
 
-/* Follows the dead letters of q; more steps than there are numbers are a cycle. */
 static int
 check_dead_letters(struct check *c, const struct evq__queue *q)
 {
-	struct evq__call call = { .txn = c->txn };
-	uint32_t steps = 0, number = q->dead_letter;
-	if (!number && (q->max_receives || (q->flags & EVQ_EXPIRE_TO_DEAD_LETTER)))
+	int rc, is_there;
+	if (q->state == EVQ__QUEUE_DROPPING) /* it moves nothing any more */
+		return 0;
+	if (!q->dead_letter && (q->max_receives || (q->flags & EVQ_EXPIRE_TO_DEAD_LETTER)))
 		return note(c, q->name, 0, "a dead-letter policy without a dead letter");
-	while (number) {
-		int rc = evq__catalog_enter(&call, number);
-		if (rc == EVQ_NOQUEUE)
-			return note(c, q->name, 0, "its dead letter does not exist");
-		if (rc == EVQ_CORRUPT || rc == EVQ_FORMAT)
-			return 0; /* noted at that queue */
-		if (rc)
-			return rc;
-		if (++steps > c->store.next_queue)
-			return note(c, q->name, 0, "its dead letters form a cycle");
-		number = call.q.dead_letter;
-	}
-	return 0;
+	rc = evq__catalog_leads_to(c->txn, q->dead_letter, q->number, &is_there);
+	if (rc == EVQ_NOQUEUE)
+		return note(c, q->name, 0, "its dead letter does not exist");
+	if (rc == EVQ_CORRUPT || (!rc && is_there))
+		return note(c, q->name, 0, "its dead letters form a cycle, or cannot be read");
+	return rc;
 }
 
 /* ---- the due index ---- */
@@ -105,7 +99,7 @@ remember(struct check *c, const struct evq__found *f)
 		c->seen = seen;
 		c->room = room;
 	}
-	c->seen[c->count++] = (struct seen){ f->place.id, f->entry.body_len, f->place.queue };
+	c->seen[c->count++] = (struct seen){ f->place.id, f->entry.body_len, f->place.queue, f->unreadable };
 	return 0;
 }
 
@@ -120,11 +114,7 @@ check_entry(struct check *c, const struct evq__queue *q, const struct evq__found
 		rc = note(c, q->name, f->place.id, "due behind its end");
 	if (!rc && (f->place.due_ms > INT64_MAX) != (parked != 0))
 		rc = note(c, q->name, f->place.id, "due never without being parked, or the other way round");
-	if (!rc && (e->flags & EVQ__ENTRY_DEAD) && !e->deaths)
-		rc = note(c, q->name, f->place.id, "dead without a history");
-	if (!rc && (e->flags & EVQ__ENTRY_LEASED) && !e->fence)
-		rc = note(c, q->name, f->place.id, "leased without a fence");
-	return rc ? rc : remember(c, f);
+	return rc;
 }
 
 static int
@@ -149,6 +139,8 @@ check_entries(struct check *c, const struct evq__queue *q)
 	while (!rc) {
 		rc = f.unreadable ? note(c, q->name, f.place.id, "an entry that cannot be read")
 		                  : check_entry(c, q, &f);
+		if (!rc)
+			rc = remember(c, &f);
 		if (rc)
 			return rc;
 		recount.messages++;
@@ -200,26 +192,34 @@ check_orphans(struct check *c)
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
-/* Every name leads to a queue that has it. */
 static int
-check_names(struct check *c)
+check_name_row(struct check *c, const struct evq__slice *key)
 {
 	struct evq__call call = { .txn = c->txn };
 	char name[EVQ_NAME_MAX + 1];
 	uint32_t number;
-	int rc, first = 1;
-	while ((rc = evq__catalog_next_name(c->txn, first ? NULL : name, name)) == 0) {
-		first = 0;
-		rc = evq__catalog_find(&call, name, strlen(name), &number);
-		if (!rc)
-			rc = evq__catalog_enter(&call, number);
-		if (!rc && !strcmp(call.q.name, name))
-			continue;
-		if (rc && rc != EVQ_NOQUEUE && rc != EVQ_CORRUPT && rc != EVQ_FORMAT)
-			return rc;
-		if ((rc = note(c, name, 0, "a name that leads to no queue")))
-			return rc;
-	}
+	if (!evq__catalog_is_name(key))
+		return note(c, NULL, 0, "a name that no queue can have");
+	memcpy(name, key->data, key->len);
+	name[key->len] = 0;
+	int rc = evq__catalog_find(&call, name, key->len, &number);
+	if (!rc)
+		rc = evq__catalog_enter(&call, number);
+	if (!rc && !strcmp(call.q.name, name))
+		return 0;
+	if (rc && rc != EVQ_NOQUEUE && rc != EVQ_CORRUPT && rc != EVQ_FORMAT)
+		return rc;
+	return note(c, name, 0, "a name that leads to no queue");
+}
+
+/* Every name leads to a queue that has it. */
+static int
+check_names(struct check *c)
+{
+	struct evq__slice key;
+	int rc = evq__catalog_first_name(c->txn, NULL, &key);
+	while (!rc && !(rc = check_name_row(c, &key)))
+		rc = evq__catalog_next_name(c->txn, &key);
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
@@ -241,7 +241,7 @@ note_at(struct check *c, const struct seen *s, const char *what)
 	return note(c, rc ? NULL : call.q.name, s->id, what);
 }
 
-/* Reads it as a receive would. It gives the cursor of the bodies back as it was: behind all parts. */
+/* Reads it as a receive would. */
 static int
 check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
 {
@@ -250,7 +250,7 @@ check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
 	int rc = evq__bodies_read(c->txn, s->id, scratch, &d);
 	if (rc == EVQ_CORRUPT)
 		return note_at(c, s, "its body is missing, incomplete or damaged");
-	if (!rc && d.body_len != s->body_len)
+	if (!rc && !s->unreadable && d.body_len != s->body_len)
 		return note_at(c, s, "its body is of another length than its entry says");
 	return rc;
 }

@@ -64,6 +64,9 @@ evq__entry_unpack(const void *value, size_t len, struct evq__entry *out)
 	out->history.len = len - EVQ__ENTRY_HEAD;
 	if (out->body_len > EVQ_BODY_MAX || out->base > out->receives || out->expires_at_ms < 0)
 		return EVQ_CORRUPT;
+	if ((out->flags & EVQ__ENTRY_DEAD && !out->deaths) || (out->flags & EVQ__ENTRY_LEASED && !out->fence) ||
+	    (out->flags & EVQ__ENTRY_PARKED && out->expires_at_ms))
+		return EVQ_CORRUPT;
 	return out->deaths || out->history.len ? check_history(out) : 0;
 }
 

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "bounds.h"
+#include "key.h"
+
 enum { VERSION = 1, COUNTERS = sizeof(struct evq__counters) / sizeof(uint64_t) };
 
 _Static_assert(88 + sizeof(struct evq__counters) == EVQ__QUEUE_HEAD, "the counters end where the name begins");
@@ -32,6 +35,24 @@ evq__queue_pack(const struct evq__queue *q, uint8_t out[static EVQ__QUEUE_MAX])
 		evq__le64_put(out + 88 + 8 * i, counters[i]);
 	memcpy(out + EVQ__QUEUE_HEAD, q->name, q->name_len);
 	return EVQ__QUEUE_HEAD + (size_t)q->name_len;
+}
+
+static int
+within(int64_t value, int64_t least, int64_t most)
+{
+	return value >= least && value <= most;
+}
+
+/* What a caller could not have set was not written by this library. */
+static int
+is_sound(const struct evq__queue *q)
+{
+	size_t len;
+	return within(q->visibility_ms, 1, EVQ__VISIBILITY_MAX) && within(q->delay_ms, 0, EVQ__DELAY_MAX) &&
+	       within(q->retention_ms, 0, EVQ__LIFE_MAX) && within(q->retry_min_ms, 1, EVQ__DELAY_MAX) &&
+	       within(q->retry_max_ms, q->retry_min_ms, EVQ__DELAY_MAX) && q->max_body_len <= EVQ_BODY_MAX &&
+	       !(q->flags & ~(uint32_t)EVQ_EXPIRE_TO_DEAD_LETTER) && !evq__name_check(q->name, &len) &&
+	       len == q->name_len;
 }
 
 int
@@ -64,5 +85,5 @@ evq__queue_unpack(const void *value, size_t len, struct evq__queue *out)
 	memcpy(&out->c, counters, sizeof counters);
 	memcpy(out->name, p + EVQ__QUEUE_HEAD, out->name_len);
 	out->name[out->name_len] = 0;
-	return 0;
+	return is_sound(out) ? 0 : EVQ_CORRUPT;
 }

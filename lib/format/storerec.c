@@ -40,5 +40,5 @@ evq__storerec_unpack(const void *value, size_t len, struct evq__storerec *out)
 	out->expired = evq__le64_get(p + 72);
 	out->purged = evq__le64_get(p + 80);
 	out->seen_ms = (int64_t)evq__le64_get(p + 88);
-	return out->next_queue && out->next_id ? 0 : EVQ_FORMAT;
+	return out->next_queue && out->next_id && out->next_id <= INT64_MAX && out->seen_ms >= 0 ? 0 : EVQ_FORMAT;
 }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char temporary[] = "copy.mdb";
@@ -55,8 +54,8 @@ copy_into(struct evq__store *s, int dir_fd, mode_t mode, int compact)
 	return rc;
 }
 
-int
-evq__store_copy(struct evq__store *s, const char *path, int compact)
+static int
+copy(struct evq__store *s, const char *path, int compact)
 {
 	struct stat st;
 	int fd, dir_fd, rc = evq__shared_lock(s);
@@ -73,5 +72,15 @@ evq__store_copy(struct evq__store *s, const char *path, int compact)
 	rc = copy_into(s, dir_fd, st.st_mode & 0777, compact);
 	rc = evq__files_rc(dir_fd, rc);
 	(void)close(dir_fd);
+	return rc;
+}
+
+int
+evq__store_copy(struct evq__store *s, const char *path, int compact)
+{
+	int cancel;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	int rc = copy(s, path, compact);
+	(void)pthread_setcancelstate(cancel, NULL);
 	return rc;
 }

@@ -4,14 +4,15 @@
  * tree but lies behind the end of the file is a SIGBUS, not an error. Yet a file may rightly end early: a page
  * that a transaction took and gave back was never written. So a short file is made longer, LMDB reads its list of
  * free pages, and the store is opened only where every page that was missing is on that list; else the file
- * gets its old length again.
+ * gets its old length again. The old length is kept in the shared file meanwhile, for whoever comes after a death
+ * in between. Only who is alone in the store does this: where others are, the file grows, and theirs is the proof.
  */
 #include "inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /*
@@ -23,6 +24,7 @@
 enum {
 	META_MAGIC_AT = 16,
 	META_VERSION_AT = 20,
+	META_MAP_SIZE_AT = 32,
 	META_PAGE_SIZE_AT = 40,
 	META_LAST_PAGE_AT = 136,
 	META_TXN_AT = 144,
@@ -32,7 +34,7 @@ enum {
 
 struct meta {
 	uint32_t magic, version, page_size;
-	uint64_t last_page, txn;
+	uint64_t map_size, last_page, txn;
 };
 
 static int
@@ -47,6 +49,7 @@ read_meta(int fd, uint64_t at, struct meta *m)
 	memcpy(&m->magic, b + META_MAGIC_AT, 4);
 	memcpy(&m->version, b + META_VERSION_AT, 4);
 	memcpy(&m->page_size, b + META_PAGE_SIZE_AT, 4);
+	memcpy(&m->map_size, b + META_MAP_SIZE_AT, 8);
 	memcpy(&m->last_page, b + META_LAST_PAGE_AT, 8);
 	memcpy(&m->txn, b + META_TXN_AT, 8);
 	return m->magic == META_MAGIC && m->version == 1 ? 0 : EVQ_FORMAT;
@@ -64,9 +67,10 @@ read_extent(int fd, struct evq__extent *out)
 		return EVQ_FORMAT;
 	if ((rc = read_meta(fd, first.page_size, &second)))
 		return rc;
+	const struct meta *newer = second.txn > first.txn ? &second : &first;
 	out->page_size = first.page_size;
-	out->pages = (second.txn > first.txn ? second.last_page : first.last_page) + 1;
-	return out->pages <= (uint64_t)INT64_MAX / out->page_size ? 0 : EVQ_FORMAT;
+	out->pages = newer->last_page + 1;
+	return out->pages && out->pages <= newer->map_size / out->page_size ? 0 : EVQ_FORMAT;
 }
 
 int
@@ -79,8 +83,9 @@ evq__extent_read(int dir_fd, struct evq__extent *out)
 	int rc = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EVQ_FORMAT;
 	if (!rc)
 		rc = read_extent(fd, out);
-	if (!rc)
-		out->len = (uint64_t)st.st_size;
+	if (!rc && fstat(fd, &st)) /* after what it says: it may be growing */
+		rc = errno;
+	out->len = (uint64_t)st.st_size;
 	(void)close(fd);
 	return rc;
 }
@@ -103,9 +108,23 @@ is_short(const struct evq__extent *e)
 }
 
 int
-evq__extent_lengthen(int dir_fd, const struct evq__extent *e)
+evq__extent_lengthen(struct evq__store *s, int dir_fd, struct evq__extent *e)
 {
-	return is_short(e) ? set_length(dir_fd, e->pages * e->page_size) : 0;
+	struct evq__kept *kept = &s->shared->kept;
+	uint64_t whole = e->pages * e->page_size;
+	if (!s->alone)
+		return 0;
+	int is_begun = kept->short_len && kept->short_len < e->len;
+	if (is_begun)
+		e->len = kept->short_len; /* and nobody has looked yet whether that was enough */
+	if (!is_short(e)) {
+		kept->short_len = 0;
+		return 0;
+	}
+	kept->short_len = e->len;
+	if (msync(s->shared, EVQ__SHARED_LEN, MS_SYNC))
+		return errno;
+	return is_begun ? 0 : set_length(dir_fd, whole);
 }
 
 /* How many free pages lie at or behind page from. Shape of a row: the number of pages, then their numbers. */
@@ -141,12 +160,13 @@ check_missing(MDB_env *env, const struct evq__extent *e)
 }
 
 int
-evq__extent_check(int dir_fd, MDB_env *env, const struct evq__extent *e)
+evq__extent_check(struct evq__store *s, int dir_fd, const struct evq__extent *e)
 {
-	if (!is_short(e))
+	if (!s->alone || !is_short(e))
 		return 0;
-	int rc = check_missing(env, e);
-	if (rc)
-		(void)set_length(dir_fd, e->len); /* as it was found, for whoever looks into it */
+	int rc = check_missing(s->env, e);
+	if (rc && set_length(dir_fd, e->len)) /* as it was found, for whoever looks into it */
+		return EVQ_FORMAT;            /* and still marked */
+	s->shared->kept.short_len = 0;
 	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND ? EVQ_FORMAT : rc;
 }

@@ -45,17 +45,34 @@ evq__files_local(int fd)
 	return 0;
 }
 
+/* The name of a directory is its parent's. */
+static int
+sync_parent(int dir_fd)
+{
+	int fd = openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == EACCES ? 0 : errno; /* who may only pass through it cannot flush it either */
+	int rc = fsync(fd) ? errno : 0;
+	(void)close(fd);
+	return rc;
+}
+
 int
 evq__files_dir(const char *path, unsigned mode, int *fd_out)
 {
 	unsigned search = (mode & 0444) >> 2; /* who may read the files may enter the directory */
-	if (mkdir(path, (mode_t)(mode | search)) && errno != EEXIST)
+	int made = mkdir(path, (mode_t)(mode | search)) == 0;
+	if (!made && errno != EEXIST)
 		return errno;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
-	*fd_out = fd;
-	return 0;
+	int rc = made ? sync_parent(fd) : 0;
+	if (rc)
+		(void)close(fd);
+	else
+		*fd_out = fd;
+	return rc;
 }
 
 static int

@@ -5,6 +5,7 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "store.h"
@@ -25,11 +26,13 @@ enum {
 
 enum { EVQ__BOOT_ID = 36 };
 
-/* What the store's time hangs on. Outlives the processes: it is for as long as the machine runs. */
-struct evq__anchor {
+/* What outlives the processes that share it. */
+struct evq__kept {
+	/* What the store's time hangs on, for as long as the machine runs. */
 	char boot_id[EVQ__BOOT_ID]; /* of the run of the machine that offset_ms is for; zeros: none */
 	int64_t offset_ms;          /* the store's time less the time since the machine was started */
 	_Atomic int64_t seen_ms;    /* the latest time of a writing transaction */
+	uint64_t short_len;         /* data.mdb was found to be so long, and is being made longer; 0: no */
 };
 
 /* The file evq.shared, mapped by every process that has the store open. Made anew when none has. */
@@ -39,15 +42,25 @@ struct evq__shared {
 	uint64_t pid_namespace; /* inode of the first opener's */
 	uint64_t map_size;      /* what the first asked for: sends keep within it, in every process */
 	uint64_t mapped_size;   /* what every process maps: more, where the file needs it */
-	struct evq__anchor anchor;
+	uint64_t data_dev;      /* which data.mdb it is that they map */
+	uint64_t data_ino;
+	struct evq__kept kept;
 	pthread_mutex_t writer; /* robust, process-shared: held for the length of a writing transaction */
 	_Atomic uint32_t wake[EVQ__WAKE_WORDS];    /* counts posts; hashed by queue */
 	_Atomic uint32_t sleepers[EVQ__WAKE_WORDS]; /* at least so many sleep on it; a killed one stays counted */
 };
 
+enum evq__claim { EVQ__CLAIM_DIR, EVQ__CLAIM_SHARED, EVQ__CLAIM_DATA, EVQ__CLAIMS };
+
+struct evq__identity {
+	dev_t dev;
+	ino_t ino; /* 0: none */
+};
+
 struct evq__store {
 	MDB_env *env;
 	MDB_dbi dbi[EVQ__TABLES];
+	MDB_dbi dbi_end; /* handles are below it, the user's too */
 	struct evq__shared *shared;
 	int shared_fd;
 	int alone; /* nobody else had it open when it was opened */
@@ -58,9 +71,8 @@ struct evq__store {
 	uint64_t page_size, map_pages, reserve_pages, quota_pages;
 	uint64_t allocated_pages; /* of the file, as far as looked at; under the writer lock */
 	uint64_t secret;
-	dev_t dev; /* of data.mdb: the identity of the store */
-	ino_t ino;
-	struct evq__store *next; /* in the registry */
+	struct evq__identity claims[EVQ__CLAIMS]; /* under the registry's lock */
+	struct evq__store *next;                  /* likewise */
 };
 
 /* ---- files.c ---- */
@@ -89,8 +101,8 @@ struct evq__extent {
 /* What data.mdb says of itself. Errors: EVQ_FORMAT not an LMDB file; ENOENT. */
 int evq__extent_read(int dir_fd, struct evq__extent *out);
 /* Makes the file so long that all of it can be mapped; then, LMDB being open, was what it lacked free? */
-int evq__extent_lengthen(int dir_fd, const struct evq__extent *e);
-int evq__extent_check(int dir_fd, MDB_env *env, const struct evq__extent *e);
+int evq__extent_lengthen(struct evq__store *s, int dir_fd, struct evq__extent *e);
+int evq__extent_check(struct evq__store *s, int dir_fd, const struct evq__extent *e);
 
 /* ---- create.c ---- */
 
@@ -120,12 +132,10 @@ void evq__boot_id(char out[EVQ__BOOT_ID]);
 
 /* ---- registry.c ---- */
 
-void evq__registry_lock(void);
-void evq__registry_unlock(void);
-/* Needs: the registry's lock, for these three. */
-int evq__registry_has(dev_t dev, ino_t ino);
 void evq__registry_add(struct evq__store *s);
 void evq__registry_remove(struct evq__store *s);
+/* Before it is opened: may s have the file or directory? Errors: EBUSY another store of this process has it. */
+int evq__registry_claim(struct evq__store *s, enum evq__claim which, const struct stat *st);
 
 /* ---- txn.c ---- */
 

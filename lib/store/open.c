@@ -2,11 +2,10 @@
 /*
  * Owns the order in which a store is opened, and the way back from every step of it:
  *
- *   directory, network refused -> not open in this process -> evq.shared and its opening lock
+ *   directory, network refused -> claimed in this process -> evq.shared and its opening lock
  *   -> data.mdb made where missing, else checked -> lock file on disk -> LMDB -> tables, store's record
  *
- * The registry is locked throughout, so that two threads cannot open one store; the opening lock
- * likewise for two processes.
+ * The claims keep a second thread out, the opening lock a second process. Nothing in here can be cancelled.
  */
 #include "inside.h"
 
@@ -20,25 +19,40 @@
 
 enum { OPEN_TRIES = 100 };
 
-/* Errors: EBUSY this process has it open. A data file that is not there is not open. */
+/* A file that is not there is nobody's. */
 static int
-check_not_open(int dir_fd)
+claim(struct evq__store *s, int dir_fd, enum evq__claim which, const char *name)
 {
 	struct stat st;
-	if (fstatat(dir_fd, evq__data_name, &st, 0))
+	if (fstatat(dir_fd, name, &st, 0))
 		return errno == ENOENT ? 0 : errno;
-	return evq__registry_has(st.st_dev, st.st_ino) ? EBUSY : 0;
+	return evq__registry_claim(s, which, &st);
 }
 
 static int
-note_identity(struct evq__store *s, int dir_fd)
+claim_all(struct evq__store *s, int dir_fd)
 {
+	int rc = claim(s, dir_fd, EVQ__CLAIM_DIR, ".");
+	if (!rc)
+		rc = claim(s, dir_fd, EVQ__CLAIM_SHARED, evq__shared_name);
+	return rc ? rc : claim(s, dir_fd, EVQ__CLAIM_DATA, evq__data_name);
+}
+
+/* Is data.mdb the one that the others have open? Whoever is alone says which it is. */
+static int
+check_same_data(struct evq__store *s, int dir_fd)
+{
+	struct evq__shared *shared = s->shared;
 	struct stat st;
 	if (fstatat(dir_fd, evq__data_name, &st, 0))
 		return errno;
-	s->dev = st.st_dev;
-	s->ino = st.st_ino;
-	return 0;
+	if (s->alone) {
+		shared->data_dev = (uint64_t)st.st_dev;
+		shared->data_ino = (uint64_t)st.st_ino;
+	}
+	if (shared->data_dev != (uint64_t)st.st_dev || shared->data_ino != (uint64_t)st.st_ino)
+		return EBUSY;
+	return evq__registry_claim(s, EVQ__CLAIM_DATA, &st);
 }
 
 /* A store can be emptied under a map that is too small for it: what there is, and room to work in. */
@@ -58,25 +72,14 @@ prepare_files(struct evq__store *s, const char *path, int dir_fd, unsigned mode,
 	if (rc == ENOENT && !(rc = evq__create(path, dir_fd, mode)))
 		rc = evq__extent_read(dir_fd, e);
 	if (!rc)
-		rc = evq__extent_lengthen(dir_fd, e);
+		rc = check_same_data(s, dir_fd);
+	if (!rc && s->alone) /* whoever made it may not have lived to do this */
+		rc = evq__files_sync_dir(dir_fd);
 	if (!rc)
-		rc = note_identity(s, dir_fd);
+		rc = evq__extent_lengthen(s, dir_fd, e);
 	if (!rc)
 		settle_mapped_size(s, e);
 	return rc ? rc : evq__files_lock(dir_fd, mode);
-}
-
-/* A signal, or a moment of another opener's, is no reason to fail. */
-static int
-open_lmdb(MDB_env *env, const char *path, unsigned flags, unsigned mode)
-{
-	int rc, tries = 0;
-	while ((rc = mdb_env_open(env, path, flags, (mdb_mode_t)mode)) == EINTR || rc == EAGAIN) {
-		if (++tries == OPEN_TRIES)
-			break;
-		(void)nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
-	}
-	return rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED ? EVQ_FORMAT : rc;
 }
 
 /* LMDB 0.9 does not ask for it on every descriptor. */
@@ -91,22 +94,39 @@ set_close_on_exec(MDB_env *env)
 }
 
 static int
-open_env(struct evq__store *s, const char *path, const struct evq__store_opts *opts)
+try_env(struct evq__store *s, const char *path, const struct evq__store_opts *opts)
 {
 	unsigned flags = MDB_NOTLS | (opts->durability == EVQ_DURABLE_RELAXED ? MDB_NOMETASYNC : 0);
-	int dead;
-	int rc = mdb_env_create(&s->env);
-	if (!rc)
-		rc = mdb_env_set_mapsize(s->env, s->shared->mapped_size);
+	int dead, rc = mdb_env_create(&s->env);
+	if (rc) {
+		s->env = NULL;
+		return rc;
+	}
+	rc = mdb_env_set_mapsize(s->env, s->shared->mapped_size);
 	if (!rc)
 		rc = mdb_env_set_maxdbs(s->env, EVQ__TABLES + opts->user_dbs);
 	if (!rc)
 		rc = mdb_env_set_maxreaders(s->env, EVQ__MAX_READERS);
 	if (!rc)
-		rc = open_lmdb(s->env, path, flags, opts->mode);
+		rc = mdb_env_open(s->env, path, flags, (mdb_mode_t)opts->mode);
 	if (!rc)
 		rc = set_close_on_exec(s->env);
 	return rc ? rc : mdb_reader_check(s->env, &dead);
+}
+
+/* A signal, or a moment of another opener's, is no reason to fail; LMDB wants a new environment for each try. */
+static int
+open_env(struct evq__store *s, const char *path, const struct evq__store_opts *opts)
+{
+	int rc, tries = 0;
+	while ((rc = try_env(s, path, opts)) == EINTR || rc == EAGAIN) {
+		mdb_env_close(s->env);
+		s->env = NULL;
+		if (++tries == OPEN_TRIES)
+			break;
+		(void)nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	}
+	return rc == MDB_VERSION_MISMATCH ? EVQ_FORMAT : rc;
 }
 
 static int
@@ -152,6 +172,13 @@ reserve_pages(uint64_t map_pages)
 }
 
 uint64_t
+evq__store_least_map(void)
+{
+	uint64_t least = (uint64_t)sysconf(_SC_PAGESIZE) * 4 * EVQ__RESERVE_PAGES;
+	return least > UINT64_C(4) << 20 ? least : UINT64_C(4) << 20;
+}
+
+uint64_t
 evq__store_room(uint64_t map_size)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), pages = (map_size ? map_size : EVQ__MAP_DEFAULT) / page;
@@ -182,7 +209,7 @@ open_opened(struct evq__store *s, const char *path, int dir_fd, const struct evq
 	if (!rc)
 		rc = open_env(s, path, opts);
 	if (!rc)
-		rc = evq__extent_check(dir_fd, s->env, &extent);
+		rc = evq__extent_check(s, dir_fd, &extent);
 	if (!rc)
 		rc = open_tables(s);
 	if (!rc)
@@ -197,7 +224,7 @@ open_in(struct evq__store *s, const char *path, int dir_fd, const struct evq__st
 {
 	int rc = evq__files_local(dir_fd);
 	if (!rc)
-		rc = check_not_open(dir_fd);
+		rc = claim_all(s, dir_fd);
 	if (!rc)
 		rc = evq__shared_open(s, dir_fd, opts);
 	if (rc)
@@ -209,40 +236,48 @@ open_in(struct evq__store *s, const char *path, int dir_fd, const struct evq__st
 	return rc;
 }
 
+static int
+open_path(struct evq__store *s, const char *path, const struct evq__store_opts *opts)
+{
+	int dir_fd, rc = evq__files_dir(path, opts->mode, &dir_fd);
+	if (rc)
+		return rc == ENOSPC || rc == EDQUOT ? EVQ_FULL : rc;
+	rc = evq__files_rc(dir_fd, open_in(s, path, dir_fd, opts));
+	(void)close(dir_fd);
+	return rc;
+}
+
 int
 evq__store_open(const char *path, const struct evq__store_opts *opts, struct evq__store **out)
 {
 	struct evq__store *s = calloc(1, sizeof *s);
-	int dir_fd;
+	int cancel;
 	if (!s)
 		return ENOMEM;
 	s->shared_fd = -1;
 	s->lock_timeout_ms = opts->lock_timeout_ms;
-	evq__registry_lock();
-	int rc = evq__files_dir(path, opts->mode, &dir_fd);
-	if (!rc) {
-		rc = evq__files_rc(dir_fd, open_in(s, path, dir_fd, opts));
-		(void)close(dir_fd);
-	}
-	if (!rc)
-		evq__registry_add(s);
-	evq__registry_unlock();
+	s->dbi_end = 2 + EVQ__TABLES + opts->user_dbs; /* LMDB has two of its own */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	evq__registry_add(s);
+	int rc = open_path(s, path, opts);
 	if (rc) {
+		evq__registry_remove(s);
 		free(s);
-		return rc == ENOSPC || rc == EDQUOT ? EVQ_FULL : rc; /* of the directory itself */
-	}
-	*out = s;
-	return 0;
+	} else
+		*out = s;
+	(void)pthread_setcancelstate(cancel, NULL);
+	return rc;
 }
 
 void
 evq__store_close(struct evq__store *s)
 {
-	evq__registry_lock();
+	int cancel;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	mdb_env_close(s->env);
 	evq__shared_close(s);
-	evq__registry_remove(s);
-	evq__registry_unlock();
+	evq__registry_remove(s); /* last: until now nobody here could open it again */
+	(void)pthread_setcancelstate(cancel, NULL);
 	free(s);
 }
 

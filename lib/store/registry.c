@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the only global of the library: the list of stores that this process has open. LMDB must not open
- * the same file twice in a process, since closing either would drop the file locks of both; so a store is
- * known by the device and inode of its data file, whatever path led to it.
+ * Owns the only global of the library: the list of stores that this process has open, or is opening. LMDB must
+ * not open the same file twice in a process, and neither must we: closing either would drop the file locks of
+ * both. So a store is known by the device and inode of its directory and of the files in it, whatever path led
+ * there, and claims each before it opens it.
  *
  * A forked child inherits all of it and may use none: its threads are gone and its locks are not its own.
  * The child is told by a page that the kernel clears at fork, which no call has to ask for; where there is
@@ -10,8 +11,9 @@
  */
 #include "inside.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 static _Atomic long holder; /* process id of whoever is at work on the list; 0: nobody */
@@ -20,15 +22,15 @@ static long owner; /* the process that the list is of */
 
 /*
  * A lock that a child may find held by a thread that it does not have: the holder's process id tells, and
- * then the lock is free. Opening and closing are rare, so waiting may be as simple as this.
+ * then the lock is free. It is held for a few instructions, so waiting may be as simple as this.
  */
-void
-evq__registry_lock(void)
+static void
+lock(void)
 {
 	long self = (long)getpid(), seen = 0;
 	while (!atomic_compare_exchange_strong(&holder, &seen, self)) {
 		if (seen == self) {
-			(void)nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+			(void)sched_yield();
 			seen = 0;
 		}
 	}
@@ -38,19 +40,10 @@ evq__registry_lock(void)
 	}
 }
 
-void
-evq__registry_unlock(void)
+static void
+unlock(void)
 {
 	atomic_store(&holder, 0);
-}
-
-int
-evq__registry_has(dev_t dev, ino_t ino)
-{
-	for (const struct evq__store *s = stores; s; s = s->next)
-		if (s->dev == dev && s->ino == ino)
-			return 1;
-	return 0;
 }
 
 static uint32_t *
@@ -75,20 +68,48 @@ evq__registry_add(struct evq__store *s)
 	s->alive = map_alive_page();
 	if (s->alive)
 		*s->alive = 1;
+	lock();
 	s->next = stores;
 	stores = s;
+	unlock();
 }
 
 void
 evq__registry_remove(struct evq__store *s)
 {
 	struct evq__store **at = &stores;
+	lock();
 	while (*at && *at != s)
 		at = &(*at)->next;
 	if (*at)
 		*at = s->next;
+	unlock();
 	if (s->alive)
 		(void)munmap(s->alive, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+static int
+has(const struct evq__store *s, const struct evq__identity *id)
+{
+	for (int i = 0; i < EVQ__CLAIMS; i++)
+		if (s->claims[i].ino == id->ino && s->claims[i].dev == id->dev)
+			return 1;
+	return 0;
+}
+
+int
+evq__registry_claim(struct evq__store *s, enum evq__claim which, const struct stat *st)
+{
+	struct evq__identity id = { st->st_dev, st->st_ino };
+	int rc = 0;
+	lock();
+	for (const struct evq__store *other = stores; other && !rc; other = other->next)
+		if (other != s && has(other, &id))
+			rc = EBUSY;
+	if (!rc)
+		s->claims[which] = id;
+	unlock();
+	return rc;
 }
 
 int

@@ -5,7 +5,7 @@
  * Two byte-range locks tell who is there. Byte 0 is held while opening. Byte 1 is held, shared, by each
  * process for as long as it has the store open; the kernel lets go of it when the process dies. Whoever can
  * have byte 1 for itself is alone, and makes the contents anew: whatever a dead process left in them is gone,
- * but for the anchor of the store's time.
+ * but for what is meant to outlive them.
  *
  * The writer lock is a robust mutex, taken with a timeout and before LMDB's own, which knows none: a stopped
  * process costs the others their timeout, a dead one nothing.
@@ -42,10 +42,10 @@ byte_lock(int fd, short type, off_t at)
 static int
 lock_opening(int fd, int64_t timeout_ms)
 {
-	int64_t end = evq__clock_monotonic_ms() + timeout_ms;
+	int64_t begun = evq__clock_monotonic_ms();
 	int rc;
 	while ((rc = byte_lock(fd, F_WRLCK, OPENING)) == EAGAIN) {
-		if (timeout_ms >= 0 && evq__clock_monotonic_ms() >= end)
+		if (timeout_ms >= 0 && evq__clock_monotonic_ms() - begun >= timeout_ms)
 			return EVQ_BUSY;
 		(void)nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
 	}
@@ -79,11 +79,11 @@ make_mutex(pthread_mutex_t *mutex)
 static int
 make_contents(struct evq__shared *shared, uint64_t namespace, uint64_t map_size)
 {
-	struct evq__anchor anchor = { .offset_ms = 0 };
+	struct evq__kept kept = { .offset_ms = 0 };
 	if (shared->magic == MAGIC && shared->layout == LAYOUT)
-		anchor = shared->anchor;
+		kept = shared->kept;
 	*shared = (struct evq__shared){
-		.pid_namespace = namespace, .map_size = map_size, .layout = LAYOUT, .anchor = anchor
+		.pid_namespace = namespace, .map_size = map_size, .layout = LAYOUT, .kept = kept
 	};
 	int rc = make_mutex(&shared->writer);
 	if (!rc)
@@ -123,13 +123,22 @@ join(struct evq__store *s, const struct evq__store_opts *opts)
 	return rc ? rc : byte_lock(s->shared_fd, F_RDLCK, PRESENT);
 }
 
+static int
+claim_opened(struct evq__store *s)
+{
+	struct stat st;
+	return fstat(s->shared_fd, &st) ? errno : evq__registry_claim(s, EVQ__CLAIM_SHARED, &st);
+}
+
 int
 evq__shared_open(struct evq__store *s, int dir_fd, const struct evq__store_opts *opts)
 {
 	s->shared_fd = openat(dir_fd, evq__shared_name, O_RDWR | O_CREAT | O_CLOEXEC, (mode_t)opts->mode);
 	if (s->shared_fd < 0)
 		return errno;
-	int rc = lock_opening(s->shared_fd, opts->lock_timeout_ms);
+	int rc = claim_opened(s);
+	if (!rc)
+		rc = lock_opening(s->shared_fd, opts->lock_timeout_ms);
 	if (!rc)
 		rc = join(s, opts);
 	if (rc)

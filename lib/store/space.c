@@ -10,7 +10,8 @@
  */
 #include "inside.h"
 
-#include <sys/stat.h>
+#include <errno.h>
+#include <stdio.h>
 
 enum { FREE_LIST = 0, MAIN = 1, GROW_PAGES = 256 };
 
@@ -35,20 +36,94 @@ count_used(struct evq__txn *t, uint64_t *pages)
 	return rc;
 }
 
-/* Pages that may be used again. Shape of a row: the number of pages, then their numbers, as size_t. */
+/* The user's tables too, as far as their handles were opened. */
 static int
-count_free(struct evq__store *s, uint64_t *pages)
+count_all(struct evq__txn *t, uint64_t *pages)
+{
+	if (!t->is_users)
+		return count_used(t, pages);
+	*pages = 0;
+	int rc = 0;
+	for (MDB_dbi dbi = MAIN; !rc && dbi < t->store->dbi_end; dbi++)
+		if ((rc = add_pages(t, dbi, pages)) == EINVAL) /* no such handle */
+			rc = 0;
+	return rc;
+}
+
+int
+evq__space_watch(struct evq__txn *t)
+{
+	t->is_users = 1;
+	t->pages_known = 1;
+	return evq__store_rc(t->store, count_all(t, &t->pages));
+}
+
+/*
+ * What the transaction has taken already: what the tables grew by, and, since a changed page is a new one, at
+ * most a page for each row that was removed or moved.
+ */
+static int
+count_taken(struct evq__txn *t, uint64_t *taken)
+{
+	uint64_t all;
+	int rc = count_all(t, &all);
+	if (rc)
+		return rc;
+	if (!t->pages_known) {
+		t->pages_known = 1;
+		t->pages = all;
+	}
+	*taken = (all > t->pages ? all - t->pages : 0) + (t->dels < t->pages ? t->dels : t->pages);
+	return 0;
+}
+
+struct unused {
+	size_t latest; /* the last transaction that was committed */
+	size_t oldest; /* the first that somebody still reads, of those before it; SIZE_MAX: none */
+	uint64_t now;  /* pages that this transaction can have */
+	uint64_t soon; /* and the next ones: those too that the last transaction gave back */
+};
+
+/* A line of LMDB's list of readers: process, thread, and the transaction that is read, or "-" for none. */
+static int
+see_reader(const char *line, void *arg)
+{
+	struct unused *u = arg;
+	size_t reads;
+	if (sscanf(line, "%*d %*x %zu", &reads) == 1 && reads < u->latest && reads < u->oldest)
+		u->oldest = reads;
+	return 0;
+}
+
+/*
+ * Pages given back before what the oldest reader reads. Shape of a row of the free list: the key is the
+ * transaction that gave them back; the value their number, then their numbers, all as size_t.
+ */
+static void
+count_row(const MDB_val *key, const MDB_val *row, struct unused *u)
+{
+	size_t by = *(const size_t *)key->mv_data, count = *(const size_t *)row->mv_data;
+	if (count >= row->mv_size / sizeof count || by >= u->oldest)
+		return;
+	u->soon += count;
+	if (by < u->latest)
+		u->now += count;
+}
+
+static int
+count_unused(struct evq__store *s, struct unused *u)
 {
 	MDB_txn *txn;
 	MDB_cursor *cursor;
 	MDB_val k, v;
-	*pages = 0;
 	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
 	if (rc)
 		return rc;
+	*u = (struct unused){ .latest = mdb_txn_id(txn), .oldest = SIZE_MAX };
+	(void)mdb_reader_list(s->env, see_reader, u);
 	if (!(rc = mdb_cursor_open(txn, FREE_LIST, &cursor))) {
 		while (!(rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)))
-			*pages += *(size_t *)v.mv_data;
+			count_row(&k, &v, u);
 		mdb_cursor_close(cursor);
 	}
 	mdb_txn_abort(txn);
@@ -83,19 +158,21 @@ hold_disk(struct evq__store *s, uint64_t pages)
 	return rc == EVQ_FULL ? grow(s, pages) : rc;
 }
 
-/* Room between the last page and limit, and among the pages given back. */
+/*
+ * Where the end of what there is comes near: pages between the last one and limit, and those given back. What
+ * the last transaction gave back this one cannot have yet; it may borrow from the reserve, and pays back with it.
+ */
 static int
-admit_reused(struct evq__store *s, uint64_t limit, uint64_t last_page, uint64_t need)
+admit_reused(struct evq__store *s, uint64_t limit, uint64_t last_page, uint64_t need, uint64_t reserve)
 {
-	uint64_t unused;
+	struct unused u;
 	int dead, rc = mdb_reader_check(s->env, &dead); /* what the dead still read nobody may use again */
 	if (!rc)
-		rc = count_free(s, &unused);
+		rc = count_unused(s, &u);
 	if (rc)
 		return evq__store_rc(s, rc);
-	if (limit > last_page + 1)
-		unused += limit - last_page - 1;
-	return unused >= need ? 0 : EVQ_FULL;
+	uint64_t fresh = limit > last_page + 1 ? limit - last_page - 1 : 0;
+	return fresh + u.now >= need && fresh + u.soon >= need + reserve ? 0 : EVQ_FULL;
 }
 
 int
@@ -103,24 +180,22 @@ evq__space_admit(struct evq__txn *t, uint64_t pages)
 {
 	struct evq__store *s = t->store;
 	MDB_envinfo info;
-	uint64_t used;
+	uint64_t used, taken;
 	int rc = count_used(t, &used);
+	if (!rc)
+		rc = count_taken(t, &taken);
 	if (!rc)
 		rc = mdb_env_info(s->env, &info);
 	if (rc)
 		return evq__store_rc(s, rc);
 	if (used + pages > s->quota_pages)
 		return EVQ_FULL;
-	if (!t->pages_known) {
-		t->pages_known = 1;
-		t->pages = used;
-	}
-	pages += used > t->pages ? used - t->pages : 0; /* what the transaction took already comes on top */
+	pages += taken;
 	uint64_t end = info.me_last_pgno + 1 + pages;
 	if (end + s->reserve_pages > s->map_pages)
-		return admit_reused(s, s->map_pages, info.me_last_pgno, pages + s->reserve_pages);
+		return admit_reused(s, s->map_pages, info.me_last_pgno, pages, s->reserve_pages);
 	rc = hold_disk(s, end + EVQ__RESERVE_PAGES);
 	if (rc != EVQ_FULL)
 		return rc;
-	return admit_reused(s, s->allocated_pages, info.me_last_pgno, pages + EVQ__RESERVE_PAGES);
+	return admit_reused(s, s->allocated_pages, info.me_last_pgno, pages, EVQ__RESERVE_PAGES);
 }

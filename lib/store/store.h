@@ -48,10 +48,13 @@ struct evq__txn {
 	struct MDB_cursor *at[EVQ__TABLES];   /* get and del: what is looked up is often what goes next */
 	struct MDB_cursor *put[EVQ__TABLES];  /* a place of its own: a move is a del and a put */
 	int writes;          /* begun for writing */
+	int cancel;          /* whether its thread could be cancelled before it */
 	uint64_t changes;    /* puts and dels so far */
 	int rc;              /* the first put or del that failed: nothing but abort is left */
-	uint64_t pages;      /* in the tables at the first admission */
+	uint64_t dels;       /* of the changes, those that may take a page without adding to a table */
+	uint64_t pages;      /* in the tables when it was first asked for room */
 	int pages_known;
+	int is_users;        /* others than we may write in it, to tables of their own */
 };
 
 /*
@@ -61,12 +64,14 @@ struct evq__txn {
  */
 int evq__store_open(const char *path, const struct evq__store_opts *opts, struct evq__store **out);
 void evq__store_close(struct evq__store *s);
+uint64_t evq__store_least_map(void); /* bytes: 4 MiB, and more where pages are large */
 uint64_t evq__store_room(uint64_t map_size); /* bytes that a quota can be at most; 0: of the default map */
 int evq__store_forked(const struct evq__store *s); /* are we a child of the process that opened it? */
 struct MDB_env *evq__store_mdb(const struct evq__store *s);
 uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */
 int evq__store_sync(struct evq__store *s);
-int evq__store_is_damage(int rc); /* LMDB's words for pages that cannot be */
+int evq__store_is_damage(int rc);  /* LMDB's words for pages that cannot be */
+int evq__store_is_crowded(int rc); /* its word for more readers than there is room for */
 /* A copy that is a store of its own. Errors: EEXIST there is one; EVQ_BUSY. Needs: no transaction of this thread. */
 int evq__store_copy(struct evq__store *s, const char *path, int compact);
 
@@ -111,6 +116,8 @@ int evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, si
  * from it does not ask, and always has the reserve. Errors: EVQ_FULL.
  */
 int evq__space_admit(struct evq__txn *t, uint64_t pages);
+/* From here on, at the beginning of t, count also what the user's own tables take. */
+int evq__space_watch(struct evq__txn *t);
 
 /* ---- wake-up: wake.c ---- */
 

@@ -22,7 +22,7 @@ is_known(const char id[EVQ__BOOT_ID])
 void
 evq__time_anchor(struct evq__store *s, int64_t seen_ms)
 {
-	struct evq__anchor *a = &s->shared->anchor;
+	struct evq__kept *a = &s->shared->kept;
 	char id[EVQ__BOOT_ID];
 	evq__boot_id(id);
 	if (is_known(id) && !memcmp(id, a->boot_id, sizeof id))
@@ -39,13 +39,13 @@ evq__time_anchor(struct evq__store *s, int64_t seen_ms)
 int64_t
 evq__store_now(const struct evq__store *s)
 {
-	return evq__clock_boot_ms() + s->shared->anchor.offset_ms;
+	return evq__clock_boot_ms() + s->shared->kept.offset_ms;
 }
 
 void
 evq__store_saw(struct evq__store *s, int64_t now_ms)
 {
-	_Atomic int64_t *seen = &s->shared->anchor.seen_ms;
+	_Atomic int64_t *seen = &s->shared->kept.seen_ms;
 	if (now_ms > atomic_load_explicit(seen, memory_order_relaxed)) /* one writer at a time */
 		atomic_store_explicit(seen, now_ms, memory_order_relaxed);
 }

@@ -134,6 +134,7 @@ evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t
 	if (rc == MDB_NOTFOUND)
 		return EVQ__NONE;
 	t->changes++;
+	t->dels++;
 	if (!rc)
 		rc = mdb_cursor_del(t->at[table], 0);
 	return failed(t, rc);

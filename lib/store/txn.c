@@ -24,6 +24,12 @@ evq__store_rc(const struct evq__store *s, int rc)
 }
 
 int
+evq__store_is_crowded(int rc)
+{
+	return rc == MDB_READERS_FULL;
+}
+
+int
 evq__store_is_damage(int rc)
 {
 	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN || rc == MDB_CURSOR_FULL || rc == MDB_INVALID;
@@ -37,18 +43,36 @@ check_readers_at_times(struct evq__store *s)
 		(void)mdb_reader_check(s->env, &dead); /* what it cannot do now it does the next time */
 }
 
+/* A thread that were cancelled with the lock held would take LMDB's writer with it. */
+static int
+lock(struct evq__txn *t)
+{
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &t->cancel);
+	int rc = evq__shared_lock(t->store);
+	if (rc)
+		(void)pthread_setcancelstate(t->cancel, NULL);
+	return rc;
+}
+
+static void
+unlock(struct evq__txn *t)
+{
+	evq__shared_unlock(t->store);
+	(void)pthread_setcancelstate(t->cancel, NULL);
+}
+
 int
 evq__txn_begin(struct evq__store *s, struct evq__txn *out)
 {
 	memset(out, 0, sizeof *out);
 	out->store = s;
 	out->writes = 1;
-	int rc = evq__shared_lock(s);
+	int rc = lock(out);
 	if (rc)
 		return rc;
 	check_readers_at_times(s);
 	if ((rc = mdb_txn_begin(s->env, NULL, 0, &out->mdb)))
-		evq__shared_unlock(s);
+		unlock(out);
 	return evq__store_rc(s, rc);
 }
 
@@ -82,19 +106,22 @@ evq__txn_abort(struct evq__txn *t)
 		close_cursors(t); /* LMDB closes those of a writing transaction itself */
 	mdb_txn_abort(t->mdb);
 	if (t->writes)
-		evq__shared_unlock(t->store);
+		unlock(t);
 }
 
-/* Needs: the writer lock. */
+/*
+ * Another writing transaction tells: LMDB refuses it where the old meta page could not be put back, and else
+ * numbers it behind what was committed. Needs: the writer lock.
+ */
 static int
 find_outcome(struct evq__store *s, size_t number, int rc)
 {
-	MDB_txn *now;
-	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &now))
+	MDB_txn *next;
+	if (mdb_txn_begin(s->env, NULL, 0, &next))
 		return EVQ_UNKNOWN;
-	size_t newest = mdb_txn_id(now);
-	mdb_txn_abort(now);
-	return newest >= number ? 0 : evq__store_rc(s, rc);
+	size_t next_number = mdb_txn_id(next);
+	mdb_txn_abort(next);
+	return next_number > number ? 0 : evq__store_rc(s, rc);
 }
 
 int
@@ -108,6 +135,6 @@ evq__txn_commit(struct evq__txn *t)
 	size_t number = mdb_txn_id(t->mdb);
 	if ((rc = mdb_txn_commit(t->mdb)))
 		rc = find_outcome(t->store, number, rc);
-	evq__shared_unlock(t->store);
+	unlock(t);
 	return rc;
 }

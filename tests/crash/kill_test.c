@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two processes send and two receive, on one store; every second one of the four is killed with SIGKILL,
+ * wherever it is, and another takes its place. At the end the store is drained, and the ledgers (ledger.h)
+ * tell whether all that was acknowledged held.
+ *
+ *   kill_test [--seconds N] [--seed N] [--dir DIR] [--relaxed]
+ *
+ * DIR is kept; without it a temporary one is made, and kept where something is wrong. Exit status 0 or 1.
+ */
+#include "workers.h"
+
+#include <ftw.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define WORKERS 4 /* the first half of them senders */
+
+static char dir[4000];
+static volatile sig_atomic_t told_to_stop;
+
+static void
+on_term(int sig)
+{
+	(void)sig;
+	told_to_stop = 1;
+}
+
+/* ---- the processes ---------------------------------------------------------------------------------- */
+
+static pid_t
+start_worker(unsigned slot, unsigned worker)
+{
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid < 0) /* never to be killed: -1 is everybody */
+		ledger_die("fork");
+	if (pid != 0)
+		return pid;
+	signal(SIGTERM, on_term);
+	seed += worker * 7919;
+	next_number = (uint64_t)worker << 32;
+	ledger = ledger_open(dir, worker);
+	open_store();
+	while (!told_to_stop)
+		slot < WORKERS / 2 ? send_some() : receive_or_redrive();
+	close_store();
+	exit(0);
+}
+
+static int
+ended_well(pid_t pid)
+{
+	int status;
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* How many were killed; -1 where one ended by itself. */
+static int
+run_workers(int seconds)
+{
+	pid_t pids[WORKERS];
+	unsigned workers = 0;
+	int killed = 0, good = 1, status;
+	for (unsigned i = 0; i < WORKERS; i++)
+		pids[i] = start_worker(i, ++workers);
+	for (int64_t end = ledger_now() + (int64_t)seconds * 1000000000; good && ledger_now() < end - 1000000000; killed++) {
+		unsigned victim = any(WORKERS);
+		nap_ms(900 + (long)any(200));
+		kill(pids[victim], SIGKILL);
+		good = waitpid(pids[victim], &status, 0) == pids[victim] && WIFSIGNALED(status);
+		pids[victim] = start_worker(victim, ++workers);
+	}
+	nap_ms(500);
+	for (unsigned i = 0; i < WORKERS; i++)
+		kill(pids[i], SIGTERM);
+	for (unsigned i = 0; i < WORKERS; i++)
+		good &= ended_well(pids[i]);
+	return good ? killed : -1;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------ */
+
+static void
+tell_finding(const evq_finding *f, void *arg)
+{
+	struct ledger *l = arg;
+	l->faults++;
+	fprintf(stderr, "evq_verify: %s, message %" PRIu64 ": %s\n", f->queue ? f->queue : "-", f->id, f->what);
+}
+
+static void
+take_what_is_left(struct ledger *l, evq_queue *from)
+{
+	evq_stats s = { .size = sizeof(s) };
+	uint64_t found = 0;
+	nap_ms(LEASE_MS + 100);
+	MUST(evq_queue_stats(from, &s));
+	while (evq_receive(from, NULL, EVQ_RECEIVE_OPTS(.count = 100, .visibility_ms = 1000000), batch) == 0)
+		for (size_t i = 0; i < evq_batch_count(batch); i++, found++) {
+			struct entry e = entry_of(evq_batch_at(batch, i), ENTRY_LEFT, 0);
+			ledger_add(l, &e);
+		}
+	if (found != s.messages && l->faults++ >= 0)
+		fprintf(stderr, "%" PRIu64 " messages by the statistics, %" PRIu64 " received\n", s.messages, found);
+}
+
+static int
+has_row(MDB_txn *txn, MDB_dbi dbi, uint64_t key)
+{
+	MDB_val k = { sizeof(key), &key }, v;
+	return mdb_get(txn, dbi, &k, &v) == 0;
+}
+
+/* The rows of the transactions agree with the messages: sorted by number here. */
+static void
+check_rows(struct ledger *l)
+{
+	evq_txn *txn = NULL;
+	MDB_stat st;
+	size_t with_row = 0;
+	MUST(evq_begin(env, &txn));
+	for (size_t i = 0; i < l->count; i++) {
+		const struct entry *e = &l->entries[i];
+		int is_first = e->number == e->first && (i == 0 || e[-1].number != e->number);
+		if ((e->first & 1) && is_first) {
+			with_row++;
+			if (!has_row(evq_txn_mdb(txn), sent_rows, e->first))
+				ledger_fault(l, e, "sent, but the row of its transaction is not there");
+		}
+		if (e->type == ENTRY_LEFT && has_row(evq_txn_mdb(txn), done_rows, e->id))
+			ledger_fault(l, e, "done, and still there");
+	}
+	MUST(mdb_stat(evq_txn_mdb(txn), sent_rows, &st));
+	if (st.ms_entries != with_row && l->faults++ >= 0)
+		fprintf(stderr, "%zu rows of transactions, %zu of them with messages\n", st.ms_entries, with_row);
+	evq_abort(txn);
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int
+usage(void)
+{
+	fprintf(stderr, "usage: kill_test [--seconds N] [--seed N] [--dir DIR] [--relaxed]\n");
+	return 2;
+}
+
+int
+main(int argc, char **argv)
+{
+	int seconds = 10, keep = 0;
+	seed = (uint32_t)time(NULL) ^ (uint32_t)getpid();
+	for (int i = 1; i < argc; i++) {
+		int has_value = i + 1 < argc;
+		if (!strcmp(argv[i], "--relaxed"))
+			durability = EVQ_DURABLE_RELAXED;
+		else if (!strcmp(argv[i], "--seconds") && has_value)
+			seconds = atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--seed") && has_value)
+			seed = (uint32_t)strtoul(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--dir") && has_value && ++keep)
+			snprintf(dir, sizeof(dir), "%s", argv[++i]);
+		else
+			return usage();
+	}
+	const char *tmp = getenv("TMPDIR");
+	if (!keep)
+		snprintf(dir, sizeof(dir), "%s/evq-kill-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (keep ? mkdir(dir, 0700) != 0 && errno != EEXIST : !mkdtemp(dir))
+		ledger_die(dir);
+	snprintf(store, sizeof(store), "%s/store", dir);
+	uint32_t first_seed = seed;
+	int killed = run_workers(seconds);
+
+	struct ledger l = { .faults = killed < 0 };
+	ledger_load(&l, dir);
+	open_store();
+	take_what_is_left(&l, q);
+	take_what_is_left(&l, dead);
+	if (evq_verify(env, tell_finding, &l) != 0)
+		l.faults++;
+	ledger_check(&l);
+	check_rows(&l);
+	close_store();
+	printf("kill_test: seed %u, %d s, %s, %d killed: %zu sent, %zu received, %zu deleted, %zu left: %s\n", first_seed,
+	       seconds, durability ? "relaxed" : "full", killed, ledger_count(&l, ENTRY_SENT),
+	       ledger_count(&l, ENTRY_RECEIVED), ledger_count(&l, ENTRY_DELETED), ledger_count(&l, ENTRY_LEFT),
+	       l.faults ? "WRONG" : "ok");
+	if (l.faults)
+		printf("kill_test: kept %s\n", dir);
+	else if (!keep)
+		nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	free(l.entries);
+	return l.faults ? 1 : 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One short life of a store, again and again, with a fault at its first, second, ... call to the disk or
+ * for memory (inject.h): an error once, an error from then on, a write that comes out short, a death.
+ *
+ * Each life is a process of its own, which notes in shared memory where it wants each message before a call
+ * and where it has it after: acknowledged is acknowledged. It may meet errors, but no signal, and gives back
+ * its memory and descriptors. Then the store is opened anew: it verifies clean and each message is where it
+ * was acknowledged to be, or, where the call was never answered or answered EVQ_UNKNOWN, where it was before.
+ *
+ *   fault_test [--only ROW K]     one fault, for the debugger: ROW from 0
+ */
+#include "fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+struct model *model;
+const char *const queue_names[PLACES] = { NULL, "q", "dead", "other" };
+char store[320], copies[2][330];
+int durability;
+static char top[300];
+
+static const struct {
+	const char *name;
+	enum inject_kind kind;
+	enum inject_how how;
+	int error;
+} rows[] = {
+	{ "EIO once", INJECT_DISK, INJECT_ONCE, EIO },
+	{ "ENOSPC once", INJECT_DISK, INJECT_ONCE, ENOSPC },
+	{ "EINTR once", INJECT_DISK, INJECT_ONCE, EINTR },
+	{ "short write", INJECT_DISK, INJECT_SHORT, ENOSPC },
+	{ "EIO for ever", INJECT_DISK, INJECT_FROM_THEN_ON, EIO },
+	{ "ENOSPC for ever", INJECT_DISK, INJECT_FROM_THEN_ON, ENOSPC },
+	{ "killed", INJECT_DISK, INJECT_KILL, 0 },
+	{ "no memory once", INJECT_MEMORY, INJECT_ONCE, ENOMEM },
+	{ "no memory for ever", INJECT_MEMORY, INJECT_FROM_THEN_ON, ENOMEM },
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	return ftw->level ? remove(path) : 0;
+}
+
+static int
+open_descriptors(void)
+{
+	int count = 0;
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+static void
+live_with_a_fault(size_t row, unsigned at)
+{
+	int descriptors = open_descriptors();
+	long allocations = inject.live;
+	alarm(30);
+	inject_arm(rows[row].kind, rows[row].how, rows[row].error, at);
+	live();
+	inject_disarm();
+	model->finished = inject.hits ? 1 : 2;
+	model->leaks = open_descriptors() != descriptors ? 1 : inject.live != allocations ? 2 : 0;
+	_exit(0);
+}
+
+/* 0 a fault was met, 1 something is wrong, 2 the life has no at-th call. */
+static int
+try_fault(size_t row, unsigned at)
+{
+	int status;
+	memset(model, 0, sizeof(*model));
+	durability = rows[row].kind == INJECT_MEMORY ? EVQ_DURABLE_RELAXED : EVQ_DURABLE_FULL;
+	nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	complaint[0] = 0;
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0)
+		live_with_a_fault(row, at);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return complain("fork", 0);
+	int killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && rows[row].how == INJECT_KILL;
+	int wrong = 0;
+	if (!killed && status)
+		wrong = complain("ended by a signal", WTERMSIG(status));
+	if (model->leaks)
+		wrong = complain("descriptors (1) or memory (2) not given back", model->leaks);
+	wrong |= check_store() || check_copy(0) || check_copy(1);
+	if (wrong)
+		printf("fault_test: row %zu (%s), call %u: %s\n", row, rows[row].name, at, complaint);
+	return wrong ? 1 : model->finished == 2 ? 2 : 0;
+}
+
+static int
+refuses_network_file_systems(void)
+{
+	static const long types[] = { 0x6969, 0x517b, (long)0xff534d42, (long)0xfe534d42, 0x00c36400, 0x01021997 };
+	evq_env *env = NULL;
+	int wrong = 0;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		inject.file_system_type = types[i];
+		int rc = open_store(&env);
+		inject.file_system_type = 0;
+		if (rc == EREMOTE)
+			continue;
+		printf("fault_test: a file system of type %lx: %s\n", types[i], evq_errname(rc));
+		wrong++;
+		if (!rc)
+			evq_env_close(env);
+	}
+	return wrong;
+}
+
+static void
+make_top(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	if (!tmp || !*tmp)
+		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+	snprintf(top, sizeof(top), "%.200s/evq-fault-XXXXXX", tmp);
+	if (!mkdtemp(top)) {
+		perror(top);
+		exit(1);
+	}
+	snprintf(store, sizeof(store), "%s/store", top);
+	for (int i = 0; i < 2; i++)
+		snprintf(copies[i], sizeof(copies[i]), "%s/copy%d", top, i);
+}
+
+int
+main(int argc, char **argv)
+{
+	int wrong = 0, faults = 0, kinds = 0;
+	make_top();
+	umask(0);
+	model = mmap(NULL, sizeof(*model), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	live(); /* what the C library allocates once is allocated now */
+	if (argc == 4 && !strcmp(argv[1], "--only")) /* what it leaves is kept, to be looked at */
+		return try_fault((size_t)atoi(argv[2]) % ROWS, (unsigned)atoi(argv[3])) == 1;
+	wrong += refuses_network_file_systems();
+	for (size_t row = 0; row < ROWS; row++) {
+		int rc = 0, of_row = 0;
+		if (rows[row].kind == INJECT_MEMORY && !INJECT_MALLOC)
+			continue;
+		for (unsigned at = 1; rc != 2 && of_row < 10000; at++) {
+			rc = try_fault(row, at);
+			wrong += rc == 1;
+			of_row += rc != 2;
+		}
+		faults += of_row;
+		kinds++;
+	}
+	nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	rmdir(top);
+	printf("fault_test: %d faults of %d kinds: %s\n", faults, kinds, wrong ? "WRONG" : "ok");
+	return wrong ? 1 : 0;
+}
