@@ -13,6 +13,7 @@
 #   5  every function of evq.h is mentioned by a test or an example
 #   6  nothing is left to be done later
 #   7  every name that libevq.a defines for the linker starts with evq
+#   8  an LMDB of another format is refused at build
 #
 # Prints what is wrong, a line each; exits 1 if anything is.
 
@@ -186,6 +187,21 @@ if [ -f "$build/libevq.a" ]; then
 		sort -u | wrong "$build/libevq.a"
 else
 	echo "does not exist: build it first" | wrong "$build/libevq.a"
+fi
+
+# ---- 8: another LMDB ---------------------------------------------------------------------------
+
+mkdir "$work/lmdb1"
+cat >"$work/lmdb1/lmdb.h" <<'END'
+#include_next <lmdb.h>
+#undef MDB_VERSION_MAJOR
+#define MDB_VERSION_MAJOR 1
+END
+if "$cc" -std=c11 -D_GNU_SOURCE -I"$work/lmdb1" -Iinclude -Ilib/base -Ilib/format -Ilib/store -fsyntax-only \
+	lib/store/txn.c 2>"$work/refusal"; then
+	echo "LMDB 1.0 is not refused" | wrong lib/store/inside.h
+else
+	grep -q 'evq is written for LMDB 0.9' "$work/refusal" || wrong lib/store/inside.h <"$work/refusal"
 fi
 
 if [ -s "$work/wrong" ]; then
