@@ -154,7 +154,8 @@ START_TEST(store_closed_beside_another_threads_transaction_ends_with_it)
 	pthread_t thread;
 	void *rc;
 	evq_env *beside = env;
-	ck_ok(evq_queue_open(env, "q", EVQ_QUEUE_ATTRS(.flags = 0), &(evq_queue *){ NULL }));
+	evq_queue *q = NULL;
+	ck_ok(evq_queue_open(env, "q", EVQ_QUEUE_ATTRS(.flags = 0), &q));
 	ck_assert_int_eq(pthread_create(&thread, NULL, commit_after_the_close, NULL), 0);
 	wait_for(1);
 	evq_env_close(beside);
@@ -162,8 +163,34 @@ START_TEST(store_closed_beside_another_threads_transaction_ends_with_it)
 	atomic_store(&turn, 2);
 	ck_assert_int_eq(pthread_join(thread, &rc), 0);
 	ck_rc((int)(intptr_t)rc, EBADF);
+	evq_queue_close(q);
 	ck_ok(evq_env_open(store_dir, EVQ_ENV_OPTS(.clock = fake_clock), &env));
 	send(queue("q"), "the writer lock is free");
+}
+END_TEST
+
+static void *
+begin_and_end(void *arg)
+{
+	(void)arg;
+	ck_ok(evq_begin(env, &others));
+	return NULL;
+}
+
+START_TEST(store_whose_writing_thread_has_ended_can_be_closed_and_opened_again)
+{
+	store_setup();
+	pthread_t thread;
+	evq_queue *q = NULL;
+	ck_ok(evq_queue_open(env, "q", EVQ_QUEUE_ATTRS(.flags = 0), &q));
+	ck_assert_int_eq(pthread_create(&thread, NULL, begin_and_end, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_ne(evq_send(q, NULL, "x", 1, NULL, NULL), 0); /* LMDB gives the environment up */
+	evq_queue_close(q);
+	evq_env_close(env);
+	evq_abort(others);
+	ck_ok(evq_env_open(store_dir, EVQ_ENV_OPTS(.clock = fake_clock), &env));
+	send(queue("q"), "on it goes");
 }
 END_TEST
 
@@ -333,6 +360,7 @@ kept_suite(void)
 	tcase_add_test(t, reserve_is_kept_from_the_users_own_tables_in_a_transaction);
 	tcase_add_loop_test(t, reserve_is_kept_whatever_the_size_of_bodies, 0, 7);
 	tcase_add_test(t, store_closed_beside_another_threads_transaction_ends_with_it);
+	tcase_add_test(t, store_whose_writing_thread_has_ended_can_be_closed_and_opened_again);
 	tcase_add_test(t, thread_that_is_cancelled_leaves_the_store_usable);
 	tcase_add_test(t, data_file_replaced_under_its_users_is_refused);
 	tcase_add_test(t, store_cut_short_is_refused_also_after_an_open_that_failed);

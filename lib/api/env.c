@@ -96,7 +96,7 @@ evq_env_close(evq_env *env)
 	atomic_store(&env->closed, 1);
 	if (is_mine) /* undone; its handle answers EBADF */
 		evq__txn_abort(&env->user_txn->txn);
-	if (is_mine || !atomic_load(&env->user_thread))
+	if (is_mine || !atomic_load(&env->user_thread) || evq__store_is_free(env->store))
 		evq__env_end(env);
 	release(env);
 }

@@ -201,6 +201,18 @@ evq__shared_lock(struct evq__store *s)
 	return rc == ETIMEDOUT ? EVQ_BUSY : rc;
 }
 
+int
+evq__store_is_free(struct evq__store *s)
+{
+	int rc = pthread_mutex_trylock(&s->shared->writer);
+	if (rc == EOWNERDEAD)
+		rc = pthread_mutex_consistent(&s->shared->writer);
+	if (rc)
+		return 0;
+	evq__shared_unlock(s);
+	return 1;
+}
+
 void
 evq__shared_unlock(struct evq__store *s)
 {

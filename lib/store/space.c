@@ -15,6 +15,7 @@
 
 enum { FREE_LIST = 0, MAIN = 1, GROW_PAGES = 256 };
 
+/* Errors: EINVAL no such handle. */
 static int
 add_pages(struct evq__txn *t, MDB_dbi dbi, uint64_t *pages)
 {
@@ -25,27 +26,21 @@ add_pages(struct evq__txn *t, MDB_dbi dbi, uint64_t *pages)
 	return rc;
 }
 
-/* Pages of our tables and LMDB's own, as this transaction has them. */
+/*
+ * Pages as this transaction has them: of our tables and LMDB's own, and of all, where the user's tables may
+ * grow in it too, as far as their handles were opened. Ours are the first that are opened.
+ */
 static int
-count_used(struct evq__txn *t, uint64_t *pages)
+count_used(struct evq__txn *t, uint64_t *ours, uint64_t *all)
 {
-	*pages = 0;
-	int rc = add_pages(t, MAIN, pages);
-	for (int i = 0; !rc && i < EVQ__TABLES; i++)
-		rc = add_pages(t, t->store->dbi[i], pages);
-	return rc;
-}
-
-/* The user's tables too, as far as their handles were opened. */
-static int
-count_all(struct evq__txn *t, uint64_t *pages)
-{
-	if (!t->is_users)
-		return count_used(t, pages);
-	*pages = 0;
+	MDB_dbi users = MAIN + 1 + EVQ__TABLES;
 	int rc = 0;
-	for (MDB_dbi dbi = MAIN; !rc && dbi < t->store->dbi_end; dbi++)
-		if ((rc = add_pages(t, dbi, pages)) == EINVAL) /* no such handle */
+	*ours = 0;
+	for (MDB_dbi dbi = MAIN; !rc && dbi < users; dbi++)
+		rc = add_pages(t, dbi, ours);
+	*all = *ours;
+	for (MDB_dbi dbi = users; !rc && t->is_users && dbi < t->store->dbi_end; dbi++)
+		if ((rc = add_pages(t, dbi, all)) == EINVAL)
 			rc = 0;
 	return rc;
 }
@@ -53,28 +48,24 @@ count_all(struct evq__txn *t, uint64_t *pages)
 int
 evq__space_watch(struct evq__txn *t)
 {
+	uint64_t ours;
 	t->is_users = 1;
 	t->pages_known = 1;
-	return evq__store_rc(t->store, count_all(t, &t->pages));
+	return evq__store_rc(t->store, count_used(t, &ours, &t->pages));
 }
 
 /*
  * What the transaction has taken already: what the tables grew by, and, since a changed page is a new one, at
  * most a page for each row that was removed or moved.
  */
-static int
-count_taken(struct evq__txn *t, uint64_t *taken)
+static uint64_t
+taken_of(struct evq__txn *t, uint64_t all)
 {
-	uint64_t all;
-	int rc = count_all(t, &all);
-	if (rc)
-		return rc;
 	if (!t->pages_known) {
 		t->pages_known = 1;
 		t->pages = all;
 	}
-	*taken = (all > t->pages ? all - t->pages : 0) + (t->dels < t->pages ? t->dels : t->pages);
-	return 0;
+	return (all > t->pages ? all - t->pages : 0) + (t->dels < t->pages ? t->dels : t->pages);
 }
 
 struct unused {
@@ -180,17 +171,15 @@ evq__space_admit(struct evq__txn *t, uint64_t pages)
 {
 	struct evq__store *s = t->store;
 	MDB_envinfo info;
-	uint64_t used, taken;
-	int rc = count_used(t, &used);
-	if (!rc)
-		rc = count_taken(t, &taken);
+	uint64_t ours, all;
+	int rc = count_used(t, &ours, &all);
 	if (!rc)
 		rc = mdb_env_info(s->env, &info);
 	if (rc)
 		return evq__store_rc(s, rc);
-	if (used + pages > s->quota_pages)
+	if (ours + pages > s->quota_pages)
 		return EVQ_FULL;
-	pages += taken;
+	pages += taken_of(t, all);
 	uint64_t end = info.me_last_pgno + 1 + pages;
 	if (end + s->reserve_pages > s->map_pages)
 		return admit_reused(s, s->map_pages, info.me_last_pgno, pages, s->reserve_pages);

@@ -70,6 +70,7 @@ int evq__store_forked(const struct evq__store *s); /* are we a child of the proc
 struct MDB_env *evq__store_mdb(const struct evq__store *s);
 uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */
 int evq__store_sync(struct evq__store *s);
+int evq__store_is_free(struct evq__store *s); /* nobody writes: a thread that did is at its end, or ended */
 int evq__store_is_damage(int rc);  /* LMDB's words for pages that cannot be */
 int evq__store_is_crowded(int rc); /* its word for more readers than there is room for */
 /* A copy that is a store of its own. Errors: EEXIST there is one; EVQ_BUSY. Needs: no transaction of this thread. */
