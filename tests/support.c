@@ -350,3 +350,16 @@ expect_counts(evq_queue *q, uint64_t visible, uint64_t delayed, uint64_t leased)
 	              (unsigned long long)s.delayed, (unsigned long long)s.leased, (unsigned long long)visible,
 	              (unsigned long long)delayed, (unsigned long long)leased);
 }
+
+int
+open_rc(const char *name, const evq_queue_attrs *create)
+{
+	evq_queue *untouched = (evq_queue *)(void *)store_dir;
+	evq_queue *q = untouched;
+	int rc = evq_queue_open(env, name, create, &q);
+	if (rc == 0)
+		evq_queue_close(q);
+	else
+		ck_assert_msg(q == untouched, "a failed open wrote its out-parameter");
+	return rc;
+}

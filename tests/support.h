@@ -46,6 +46,7 @@ void verify_clean(void); /* fails the test with every finding */
 
 evq_queue *queue(const char *name);                                    /* opened, created with defaults */
 evq_queue *queue_with(const char *name, const evq_queue_attrs *attrs); /* closed for you at teardown: both */
+int open_rc(const char *name, const evq_queue_attrs *create); /* opens and closes; the code, and no trace of a refusal */
 evq_id send(evq_queue *q, const char *body);                            /* must succeed */
 evq_id send_with(evq_queue *q, const char *body, const evq_send_opts *opts);
 evq_batch *take(evq_queue *q, uint32_t count);           /* must return exactly count; freed at teardown */
@@ -54,6 +55,8 @@ evq_batch *batch(void);                                  /* a new one; freed at 
 void expect_empty(evq_queue *q);                         /* evq_receive answers EVQ_EMPTY */
 evq_stats stats(evq_queue *q);
 void expect_counts(evq_queue *q, uint64_t visible, uint64_t delayed, uint64_t leased);
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* Fails with the names of both codes. */
 #define ck_rc(call, want)                                                                              \

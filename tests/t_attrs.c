@@ -11,20 +11,6 @@
 #define DAY_MS 86400000LL
 #define YEAR_MS (365 * DAY_MS)
 #define CENTURY_MS 3155760000000LL
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
-static int
-open_rc(const char *name, const evq_queue_attrs *create)
-{
-	evq_queue *untouched = (evq_queue *)(void *)store_dir;
-	evq_queue *q = untouched;
-	int rc = evq_queue_open(env, name, create, &q);
-	if (rc == 0)
-		evq_queue_close(q);
-	else
-		ck_assert_msg(q == untouched, "a failed open wrote its out-parameter");
-	return rc;
-}
 
 static evq_queue_attrs
 get(evq_queue *q)

@@ -16,7 +16,6 @@
 
 #define MIB 1048576
 #define PART 4080
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static int
 is_small(void)

@@ -5,7 +5,6 @@
  */
 #include "support.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 #define REASON_128                                                     \
 	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" \
 	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

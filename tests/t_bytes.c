@@ -9,8 +9,6 @@
 
 #include <sys/resource.h>
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 enum { BIG = 20000 }; /* bytes: a body of several parts, whatever the page size */
 
 static int

@@ -12,8 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static const uint32_t kinds[] = { 0, EVQ_COPY_COMPACT };
 static struct snapshot original;
 

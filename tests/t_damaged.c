@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 /* In memory, where there is such a place: thousands of commits, none of which need last. */
 static char *usual_tmpdir;
 

@@ -6,8 +6,6 @@
  */
 #include "support.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static int
 exists(const char *name)
 {

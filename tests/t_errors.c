@@ -10,8 +10,6 @@
 #include <limits.h>
 #include <lmdb.h>
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static const struct {
 	int rc;
 	const char *name;

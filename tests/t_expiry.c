@@ -5,8 +5,6 @@
  */
 #include "support.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 enum { LIFE_MS = 10000 };
 
 /* retention of the queue, expires_ms of the message, what its life is */

@@ -6,8 +6,6 @@
  */
 #include "support.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static evq_queue *q, *dead;
 
 static void

@@ -6,8 +6,6 @@
 #include "raw.h"
 #include "snapshot.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 enum { LEASE_MS = 30000, ALL = EVQ_VISIBLE | EVQ_DELAYED | EVQ_LEASED | EVQ_BLOCKED };
 
 static int

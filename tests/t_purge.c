@@ -2,8 +2,6 @@
 /* Purging: every message that was there, in whatever state and of whatever size, and no other. */
 #include "support.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static size_t
 purge(evq_queue *q)
 {

@@ -7,20 +7,6 @@
 
 #define TEN "0123456789"
 #define NAME_80 TEN TEN TEN TEN TEN TEN TEN TEN
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
-static int
-open_rc(const char *name, const evq_queue_attrs *create)
-{
-	evq_queue *untouched = (evq_queue *)(void *)store_dir;
-	evq_queue *q = untouched;
-	int rc = evq_queue_open(env, name, create, &q);
-	if (rc == 0)
-		evq_queue_close(q);
-	else
-		ck_assert_msg(q == untouched, "a failed open wrote its out-parameter");
-	return rc;
-}
 
 /* ---- names ------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 #include "procs.h"
 #include "support.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 #define SIXTEEN "0123456789abcdef"
 #define GOOD SIXTEEN "-" SIXTEEN "-" SIXTEEN "-" SIXTEEN
 

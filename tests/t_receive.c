@@ -6,7 +6,6 @@
 #include "support.h"
 
 #define HALF_DAY_MS 43200000LL
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 /* The bodies received with these options, one letter each, in order. */
 static void

@@ -3,45 +3,7 @@
  * Redriving dead letters: which are taken, in slices of whatever number, where they go, what is
  * forgotten and what is kept, what stays behind and how that is told. By choice: t_match.c.
  */
-#include "support.h"
-
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
-enum { LEASE_MS = 30000 };
-
-static evq_queue *work, *dead;
-
-static void
-setup(void)
-{
-	store_setup();
-	work = queue_with("work", EVQ_QUEUE_ATTRS(.max_receives = 1, .dead_letter = "dead"));
-	dead = queue("dead");
-}
-
-/* Dead letters from work with the bodies "0", "1", ... */
-static void
-dead_letters(uint32_t count)
-{
-	char body[16];
-	for (uint32_t i = 0; i < count; i++) {
-		snprintf(body, sizeof body, "%u", i);
-		send(work, body);
-	}
-	take(work, count);
-	clock_advance_ms(LEASE_MS);
-	expect_empty(work);
-	expect_counts(dead, count, 0, 0);
-	seen_count = 0;
-}
-
-static size_t
-redrive(const evq_redrive_opts *opts)
-{
-	size_t moved = 12345;
-	ck_ok(evq_redrive(dead, NULL, opts, &moved));
-	return moved;
-}
+#include "dead_letters.h"
 
 static void
 expect_events(const char *reason, size_t count)

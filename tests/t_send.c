@@ -8,7 +8,6 @@
 #define YEAR_MS 31536000000LL
 #define CENTURY_MS 3155760000000LL
 #define UNTOUCHED ((evq_id)4711)
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static void
 expect_nothing_sent(evq_queue *q)

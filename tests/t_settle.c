@@ -7,7 +7,6 @@
 
 #define HALF_DAY_MS 43200000LL
 #define YEAR_MS 31536000000LL
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static const evq_receipt untouched = { { 4711, 4712, 4713, 4714 } };
 

@@ -8,8 +8,6 @@
 
 #include <stdalign.h>
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 enum { TAIL = 24 };
 
 static evq_queue *q;

@@ -5,8 +5,6 @@
  */
 #include "support.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 enum { LEASE_MS = 30000 };
 
 static evq_queue *work, *dead;

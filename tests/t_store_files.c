@@ -7,41 +7,12 @@
  * full disk would be a SIGBUS, so they must have all their blocks before they are mapped.
  */
 #include "procs.h"
-#include "support.h"
+#include "own_store.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-
-static char dir[256];
-static char path[PATH_MAX];
-
-static void
-setup(void)
-{
-	temp_dir(dir);
-	snprintf(path, sizeof(path), "%s/store", dir);
-}
-
-static int
-open_at(const char *at, evq_env **out)
-{
-	return evq_env_open(at, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED), out);
-}
-
-static const char *const store_files[] = { "data.mdb", "lock.mdb", "evq.shared" };
-#define STORE_FILES (sizeof(store_files) / sizeof(store_files[0]))
-
-static struct stat
-stat_of(const char *store, const char *file)
-{
-	char name[PATH_MAX + 32];
-	struct stat st;
-	snprintf(name, sizeof(name), "%s/%s", store, file);
-	ck_assert_msg(stat(name, &st) == 0, "%s: %s", name, strerror(errno));
-	return st;
-}
 
 static void
 expect_all_blocks(const char *file)

@@ -8,8 +8,6 @@
 
 #include <pthread.h>
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 static evq_queue *q, *dead;
 static evq_receipt leased;
 

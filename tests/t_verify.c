@@ -8,8 +8,6 @@
 
 #include <pthread.h>
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 struct told {
 	evq_id of;
 	size_t count, named;

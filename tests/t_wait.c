@@ -6,8 +6,6 @@
  */
 #include "waiter.h"
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
-
 /* ---- what wakes -------------------------------------------------------------------------------- */
 
 static evq_receipt held;
