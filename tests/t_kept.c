@@ -256,19 +256,39 @@ open_without_memory(void *path)
 	return evq_env_open(path, EVQ_ENV_OPTS(.clock = fake_clock), &e) == 0;
 }
 
-START_TEST(store_cut_short_is_refused_also_after_an_open_that_failed)
+/* Leaves a store cut short, that an open has made longer and not judged; its whole file is in backup. */
+static void
+cut_and_fail_to_open(char name[static 512], char backup[static 600])
 {
-	char name[512];
-	struct stat st;
 	store_setup();
 	evq_queue *q = queue("q");
 	for (int i = 0; i < 200; i++)
 		ck_ok(evq_send(q, NULL, bytes, 5000, NULL, NULL));
-	evq_queue_close(NULL);
+	snprintf(backup, 600, "%s/backup", store_dir);
+	ck_ok(evq_env_copy(env, backup, 0));
+	send(q, "later than the backup");
 	evq_env_close(env);
-	snprintf(name, sizeof name, "%s/data.mdb", store_dir);
+	snprintf(backup, 600, "%s/backup/data.mdb", store_dir);
+	snprintf(name, 512, "%s/data.mdb", store_dir);
 	ck_assert_int_eq(truncate(name, 200 * 4096), 0);
 	ck_assert_int_eq(proc_run(open_without_memory, store_dir), 0);
+}
+
+START_TEST(store_restored_after_an_open_that_failed_is_not_cut)
+{
+	char name[512], backup[600];
+	cut_and_fail_to_open(name, backup);
+	ck_assert_int_eq(rename(backup, name), 0);
+	ck_ok(evq_env_open(store_dir, EVQ_ENV_OPTS(.clock = fake_clock), &env));
+	expect_counts(queue("q"), 200, 0, 0);
+}
+END_TEST
+
+START_TEST(store_cut_short_is_refused_also_after_an_open_that_failed)
+{
+	char name[512], backup[600];
+	struct stat st;
+	cut_and_fail_to_open(name, backup);
 	ck_rc(evq_env_open(store_dir, EVQ_ENV_OPTS(.clock = fake_clock), &env), EVQ_FORMAT);
 	ck_assert_int_eq(stat(name, &st), 0);
 	ck_assert_int_eq(st.st_size, 200 * 4096);
@@ -363,6 +383,7 @@ kept_suite(void)
 	tcase_add_test(t, store_whose_writing_thread_has_ended_can_be_closed_and_opened_again);
 	tcase_add_test(t, thread_that_is_cancelled_leaves_the_store_usable);
 	tcase_add_test(t, data_file_replaced_under_its_users_is_refused);
+	tcase_add_test(t, store_restored_after_an_open_that_failed_is_not_cut);
 	tcase_add_test(t, store_cut_short_is_refused_also_after_an_open_that_failed);
 	tcase_add_test(t, wait_on_an_empty_queue_does_not_wait_for_the_writer);
 	tcase_add_test(t, call_that_fails_half_way_in_a_transaction_breaks_it);

@@ -70,6 +70,7 @@ read_extent(int fd, struct evq__extent *out)
 	const struct meta *newer = second.txn > first.txn ? &second : &first;
 	out->page_size = first.page_size;
 	out->pages = newer->last_page + 1;
+	out->txn = newer->txn;
 	return out->pages && out->pages <= newer->map_size / out->page_size ? 0 : EVQ_FORMAT;
 }
 
@@ -114,7 +115,7 @@ evq__extent_lengthen(struct evq__store *s, int dir_fd, struct evq__extent *e)
 	uint64_t whole = e->pages * e->page_size;
 	if (!s->alone)
 		return 0;
-	int is_begun = kept->short_len && kept->short_len < e->len;
+	int is_begun = kept->short_len && kept->short_txn == e->txn && e->len == whole;
 	if (is_begun)
 		e->len = kept->short_len; /* and nobody has looked yet whether that was enough */
 	if (!is_short(e)) {
@@ -122,6 +123,7 @@ evq__extent_lengthen(struct evq__store *s, int dir_fd, struct evq__extent *e)
 		return 0;
 	}
 	kept->short_len = e->len;
+	kept->short_txn = e->txn;
 	if (msync(s->shared, EVQ__SHARED_LEN, MS_SYNC))
 		return errno;
 	return is_begun ? 0 : set_length(dir_fd, whole);

@@ -33,6 +33,7 @@ struct evq__kept {
 	int64_t offset_ms;          /* the store's time less the time since the machine was started */
 	_Atomic int64_t seen_ms;    /* the latest time of a writing transaction */
 	uint64_t short_len;         /* data.mdb was found to be so long, and is being made longer; 0: no */
+	uint64_t short_txn;         /* and its last transaction was this: another file is none of this */
 };
 
 /* The file evq.shared, mapped by every process that has the store open. Made anew when none has. */
@@ -96,6 +97,7 @@ int evq__files_reserve(int fd, uint64_t len);
 struct evq__extent {
 	uint64_t page_size;
 	uint64_t pages; /* that the tree may name */
+	uint64_t txn;   /* the last that was committed */
 	uint64_t len;   /* of the file, in bytes */
 };
 /* What data.mdb says of itself. Errors: EVQ_FORMAT not an LMDB file; ENOENT. */
