@@ -270,6 +270,23 @@ START_TEST(they_are_told_apart_inside_one_transaction)
 END_TEST
 
 /* However often a lease is renewed at one moment: a narrow counter would come round. */
+START_TEST(a_receipt_from_an_aborted_transaction_settles_nothing)
+{
+	evq_batch *b = batch();
+	evq_txn *txn = NULL;
+	send(q, "x");
+	for (int i = 0; i < 50; i++) {
+		ck_ok(evq_begin(env, &txn));
+		ck_ok(evq_receive(q, txn, NULL, b));
+		evq_receipt aborted = evq_batch_at(b, 0)->receipt;
+		evq_abort(txn);
+		evq_receipt good = take_one(q, "x"); /* in the same millisecond, with the same count */
+		ck_rc(evq_delete(q, NULL, &aborted), EVQ_STALE);
+		ck_ok(evq_release(q, NULL, &good, 0, EVQ_UNCOUNTED));
+	}
+}
+END_TEST
+
 START_TEST(the_fence_does_not_come_round_in_70000_turns)
 {
 	int turns = getenv("EVQ_TEST_SMALL") ? 700 : 70000;
@@ -399,6 +416,7 @@ fence_suite(void)
 	tcase_add_loop_test(t, settling_twice_is_stale_the_second_time, 0, COUNT(settles));
 	tcase_add_test(t, leases_of_the_same_end_and_count_are_told_apart);
 	tcase_add_test(t, they_are_told_apart_inside_one_transaction);
+	tcase_add_test(t, a_receipt_from_an_aborted_transaction_settles_nothing);
 	tcase_add_test(t, the_fence_does_not_come_round_in_70000_turns);
 	tcase_add_test(t, a_receipt_of_peek_settles_nothing_in_any_state);
 	tcase_add_loop_test(t, a_receipt_with_any_bit_flipped_is_einval, 0, COUNT(settles));

@@ -74,8 +74,10 @@ set_out(struct evq__run *run)
 	const evq_env *env = run->env;
 	run->call.now_ms = within_bounds(env->clock ? env->clock(env->clock_arg) : evq__store_now(env->store));
 	run->call.wall_ms = env->clock ? run->call.now_ms : within_bounds(evq__clock_wall_ms());
-	if (run->call.txn->writes)
+	if (run->call.txn->writes) {
+		run->call.nonce = evq__store_nonce(env->store);
 		evq__store_saw(env->store, run->call.now_ms);
+	}
 	run->call.secret = evq__store_secret(run->env->store);
 	run->call.settled = run->call.txn->changes;
 }

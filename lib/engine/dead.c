@@ -66,7 +66,7 @@ put_off(struct evq__call *call, struct evq__found *f)
 		f->entry.expires_at_ms = call->now_ms + after;
 	to.due_ms = evq__due_time(&f->entry, call->now_ms, after);
 	f->entry.flags &= (uint8_t)~EVQ__ENTRY_LEASED;
-	evq__due_refence(&f->entry);
+	evq__due_refence(call, &f->entry);
 	return evq__due_move(call, &f->place, &to, &f->entry);
 }
 
@@ -94,7 +94,7 @@ park(struct evq__call *call, struct evq__found *f)
 	call->q.dirty = 1;
 	f->entry.expires_at_ms = 0;
 	f->entry.flags = (uint8_t)((f->entry.flags & ~EVQ__ENTRY_LEASED) | EVQ__ENTRY_PARKED);
-	evq__due_refence(&f->entry);
+	evq__due_refence(call, &f->entry);
 	to.due_ms = EVQ__DUE_NEVER;
 	return evq__due_move(call, &f->place, &to, &f->entry);
 }

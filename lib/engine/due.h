@@ -52,11 +52,15 @@ evq__is_expired(const struct evq__entry *e, int64_t now_ms)
 	return e->expires_at_ms && e->expires_at_ms <= now_ms;
 }
 
-/* Makes every receipt given so far stale. 0 is no lease's. */
+/*
+ * Makes every receipt given so far stale, those of transactions that were aborted too: the same entry, received
+ * anew, gets another fence by the call's nonce. 0 is no lease's.
+ */
 static inline void
-evq__due_refence(struct evq__entry *e)
+evq__due_refence(const struct evq__call *call, struct evq__entry *e)
 {
-	if (++e->fence == 0)
+	e->fence += 1 + (call->nonce & 0xfff); /* 2^32 is a million and more such steps */
+	if (e->fence == 0)
 		e->fence = 1;
 }
 

@@ -68,7 +68,7 @@ move(struct evq__call *call, struct evq__found *f, struct evq__queue *to)
 	if (rc)
 		return rc;
 	struct evq__entry e = f->entry;
-	evq__due_refence(&e);
+	evq__due_refence(call, &e);
 	e.flags &= EVQ__ENTRY_PARTS;
 	e.receives = e.base = 0;
 	e.first_received_at_ms = 0;

@@ -52,7 +52,7 @@ evq__settle_extend(struct evq__call *call, const evq_receipt *r, int64_t visibil
 		return rc;
 	struct evq__place to = f.place;
 	to.due_ms = evq__due_time(&f.entry, call->now_ms, visibility_ms ? visibility_ms : call->q.visibility_ms);
-	evq__due_refence(&f.entry);
+	evq__due_refence(call, &f.entry);
 	if (to.due_ms < f.place.due_ms)
 		evq__news_wake(call->news, call->q.number);
 	if ((rc = evq__due_move(call, &f.place, &to, &f.entry)))
@@ -85,7 +85,7 @@ evq__settle_release(struct evq__call *call, const evq_receipt *r, int64_t delay_
 	struct evq__place to = f.place;
 	to.due_ms = evq__due_time(&f.entry, call->now_ms, delay);
 	f.entry.flags &= (uint8_t)~EVQ__ENTRY_LEASED;
-	evq__due_refence(&f.entry);
+	evq__due_refence(call, &f.entry);
 	evq__news_wake(call->news, call->q.number);
 	return evq__due_move(call, &f.place, &to, &f.entry);
 }

@@ -18,7 +18,7 @@ lease(struct evq__call *call, const struct evq__take *take, struct evq__found *f
 {
 	int64_t visibility = take->visibility_ms ? take->visibility_ms : call->q.visibility_ms;
 	struct evq__entry *e = &f->entry;
-	evq__due_refence(e);
+	evq__due_refence(call, e);
 	e->receives += e->receives < UINT32_MAX;
 	e->flags |= EVQ__ENTRY_LEASED;
 	if (!e->first_received_at_ms)

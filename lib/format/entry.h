@@ -8,7 +8,7 @@
  *    2 u8  deaths: how many items of history follow, 0 ... 8
  *    3 u8  0
  *    4 u32 receives since it was sent or redriven, less those given back uncounted
- *    8 u32 fence: grows with each receive, extend and release; a receipt carries the value it was given
+ *    8 u32 fence: moves on with each receive, extend and release; a receipt carries the value it was given
  *   12 u32 base: receives when it came into this queue; the queue's limit counts from there
  *   16 u32 owner: 0
  *   20 u32 body_len

@@ -72,6 +72,7 @@ struct evq__store {
 	uint64_t page_size, map_pages, reserve_pages, quota_pages;
 	uint64_t allocated_pages; /* of the file, as far as looked at; under the writer lock */
 	uint64_t secret;
+	uint32_t nonce; /* begins at random; under the writer lock */
 	struct evq__identity claims[EVQ__CLAIMS]; /* under the registry's lock */
 	struct evq__store *next;                  /* likewise */
 };

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 enum { OPEN_TRIES = 100 };
 
 /* A file that is not there is nobody's. */
@@ -141,6 +143,7 @@ read_record(struct evq__store *s, MDB_txn *txn)
 	if (rc)
 		return rc == MDB_NOTFOUND ? EVQ_FORMAT : rc;
 	s->secret = rec.secret;
+	s->nonce = (uint32_t)(evq__clock_boot_ms() * 40503 + getpid()); /* apart from other processes', most likely */
 	if (s->alone)
 		evq__time_anchor(s, rec.seen_ms);
 	return 0;
@@ -291,6 +294,12 @@ uint64_t
 evq__store_secret(const struct evq__store *s)
 {
 	return s->secret;
+}
+
+uint32_t
+evq__store_nonce(struct evq__store *s)
+{
+	return s->nonce++;
 }
 
 int

@@ -69,6 +69,7 @@ uint64_t evq__store_room(uint64_t map_size); /* bytes that a quota can be at mos
 int evq__store_forked(const struct evq__store *s); /* are we a child of the process that opened it? */
 struct MDB_env *evq__store_mdb(const struct evq__store *s);
 uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */
+uint32_t evq__store_nonce(struct evq__store *s); /* one more each time. Needs: the writer lock */
 int evq__store_sync(struct evq__store *s);
 int evq__store_is_free(struct evq__store *s); /* nobody writes: a thread that did is at its end, or ended */
 int evq__store_is_damage(int rc);  /* LMDB's words for pages that cannot be */
