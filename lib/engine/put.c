@@ -119,7 +119,9 @@ evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bo
 		rc = evq__catalog_ids(call, count, first);
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = put_one(call, send, &bodies[i], *first + i, &e, &at);
+	if (rc)
+		return rc;
 	call->q.c.sent += count;
 	evq__news_wake(call->news, call->q.number);
-	return rc;
+	return 0;
 }
