@@ -89,8 +89,9 @@ $(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
 
 MODEL_OPS ?= 200000
 KILL_SECONDS ?= 10
-# Most tests are not about the disk: where there is one in memory, they use it.
-TEST_TMP ?= $(or $(TMPDIR),$(if $(wildcard /dev/shm/.),/dev/shm,/tmp))
+# Most tests are not about the disk: where there is one in memory, of 2 GB, they use it.
+TEST_TMP ?= $(or $(TMPDIR),$(shell [ $$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }')0 -gt 20000000 ] && \
+	echo /dev/shm || echo /tmp))
 check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
 	sh tests/check_house.sh "$(CC)" "$(MAKE)"
 	sh tests/check_docs.sh
