@@ -234,8 +234,8 @@ evq__catalog_set(struct evq__call *call, const struct evq__attrs *attrs)
 			rc = evq__catalog_leads_to(call->txn, dead_letter, call->q.number, &is_cycle);
 		if (!rc && is_cycle)
 			rc = EINVAL;
-		else if (rc == EVQ_NOQUEUE && !dead_letter)
-			rc = evq__space_admit(call->txn, 8);
+		else if (rc == EVQ_NOQUEUE) /* to be made; or, behind one that is there, missing */
+			rc = dead_letter ? EVQ_CORRUPT : evq__space_admit(call->txn, 8);
 	}
 	if (!rc)
 		rc = resolve_dead_letter(call, attrs, &dead_letter);
