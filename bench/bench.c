@@ -17,7 +17,7 @@
 
 const struct row bench_rows[] = {
 	{ "life", "send, receive, delete: each body, batch and durability", rows_life },
-	{ "headline", "whole life in a user transaction, batch 100, 100 bytes", rows_headline },
+	{ "headline", "whole life of 100 bytes: batch 100 in a user transaction; batch 1, full", rows_headline },
 	{ "commit", "one durable send, against one LMDB commit", commit_run },
 	{ "depth", "whole life with 1,000 and with 1,000,000 messages waiting", depth_run },
 };
@@ -34,7 +34,7 @@ bench_fail(const char *where, const char *what, int rc)
 void
 bench_target(struct bench *b, const char *what, double measured, const char *relation, double wanted)
 {
-	if (b->target_count < sizeof(b->targets) / sizeof(b->targets[0]))
+	if (b->target_count < BENCH_TARGETS)
 		b->targets[b->target_count++] = (struct target){ what, measured, relation, wanted };
 }
 

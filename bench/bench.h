@@ -7,7 +7,7 @@
  * same work on raw LMDB (floor.c). A *lane* is one side at work in one cell,
  * on a store of its own, with the figures collected so far (life.c). A *row*
  * is one question that the benchmark answers: it opens lanes, lets them take
- * turns, and prints what it found (rows.c, commit.c, depth.c).
+ * turns, and prints what it found (rows.c, commit.c, depth.c ...).
  *
  * A new question is a new row; a new way to do the work is a new side.
  *
@@ -24,7 +24,9 @@
 #define BENCH_WAITING 1000      /* messages that wait in a queue, but for the depth row */
 #define BENCH_TXN_LIVES 10000   /* messages in one user transaction */
 #define BENCH_ROUNDS 512        /* rounds kept of one lane */
+#define BENCH_TARGETS 48
 #define BENCH_FILL 100          /* batch with which a queue is filled and drained */
+#define BENCH_LONG 4            /* turns, where a store puts off work: so many slots */
 #define BENCH_PATH 4096
 #define BENCH_MAP ((size_t)1 << 34)
 #define BENCH_LEASE_MS 30000
@@ -63,7 +65,7 @@ struct bench {
 	struct options options;
 	char root[BENCH_PATH]; /* temporary directory: the stores are in it */
 	unsigned stores;       /* made so far: names the next one */
-	struct target targets[16];
+	struct target targets[BENCH_TARGETS];
 	size_t target_count;
 };
 
@@ -159,7 +161,10 @@ int lane_round(struct lane *l, int64_t slot_ms);
 int lane_check(struct lane *l); /* the queue holds what it should */
 void lane_reset(struct lane *l, enum mode mode); /* forget the figures, go on in this mode */
 void lane_close(struct lane *l);
-int lane_turns(struct bench *b, struct lane *lanes, size_t count, int64_t time_ms);
+int lane_turns(struct bench *b, struct lane *lanes, size_t count, int64_t slot_ms, int64_t time_ms);
+int lane_lives(struct lane *l, int64_t messages, int64_t time_ms);
+void lane_shut(struct lane *l);
+int lane_reopen(struct lane *l);
 int lane_drain(struct lane *l, size_t count);
 
 /* ---- table.c -------------------------------------------------------------- */
@@ -169,7 +174,7 @@ void table_head(void);
 void table_cell(const struct lane *evq, const struct lane *floor);
 void table_targets(const struct bench *b);
 
-/* ---- the rows: rows.c, commit.c, depth.c ---------------------------------- */
+/* ---- the rows, each in its file ------------------------------------------- */
 
 int rows_life(struct bench *b);
 int rows_headline(struct bench *b);

@@ -47,7 +47,7 @@ run_mode(struct bench *b, struct lane lanes[LANES], enum mode mode, const char *
 
 	for (int i = 0; i < LANES; i++)
 		lane_reset(&lanes[i], mode);
-	rc = lane_turns(b, lanes, LANES, b->options.cell_ms * 2);
+	rc = lane_turns(b, lanes, LANES, b->options.slot_ms, b->options.cell_ms * 2);
 	if (rc != 0)
 		return rc;
 	ratio = print_side(options_modes[mode], &lanes[EVQ_SHALLOW], &lanes[EVQ_DEEP]);

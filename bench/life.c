@@ -20,6 +20,8 @@
 
 #include <evq.h>
 
+#define LIVES_MS 50
+
 /* ---- one round -------------------------------------------------------------- */
 
 struct round {
@@ -127,18 +129,29 @@ turn(struct lane *lanes, size_t count, size_t first, int64_t slot_ms)
 
 /* At least three rounds of each, whatever they take. */
 int
-lane_turns(struct bench *b, struct lane *lanes, size_t count, int64_t time_ms)
+lane_turns(struct bench *b, struct lane *lanes, size_t count, int64_t slot_ms, int64_t time_ms)
 {
-	const struct options *o = &b->options;
 	int64_t end;
-	int rc = turn(lanes, count, 0, o->slot_ms);
+	int rc = turn(lanes, count, 0, slot_ms);
 
 	for (size_t i = 0; i < count; i++)
 		lane_reset(&lanes[i], lanes[i].cell.mode);
 	place_settle(b->root);
 	end = measure_ns() + time_ms * 1000000;
 	for (size_t i = 0; rc == 0 && i < BENCH_ROUNDS && (i < 3 || measure_ns() < end); i++)
-		rc = turn(lanes, count, i, o->slot_ms);
+		rc = turn(lanes, count, i, slot_ms);
+	return rc;
+}
+
+/* One lane without a pause: that many messages, or that time if it is over before. */
+int
+lane_lives(struct lane *l, int64_t messages, int64_t time_ms)
+{
+	int64_t end = measure_ns() + time_ms * 1000000;
+	int rc = 0;
+
+	while (rc == 0 && l->tally->messages < messages && measure_ns() < end)
+		rc = lane_round(l, LIVES_MS);
 	return rc;
 }
 
@@ -209,6 +222,20 @@ lane_open(struct bench *b, struct lane *l, const struct side *side, const struct
 	if (rc != 0)
 		return bench_fail(side->name, "open", rc);
 	return bench_fail(side->name, "fill", fill(l));
+}
+
+/* The store is there and closed: other processes may open it, after a fork. */
+void
+lane_shut(struct lane *l)
+{
+	l->side->close(l->store);
+	l->store = NULL;
+}
+
+int
+lane_reopen(struct lane *l)
+{
+	return bench_fail(l->side->name, "open again", l->side->open(l->path, &l->cell, &l->store));
 }
 
 int

@@ -147,11 +147,11 @@ static const struct {
 	{ "body", add_body, "bytes (default 100,1k,16k; up to 1 MiB)" },
 	{ "batch", add_batch, "messages a call (default 1,10,100)" },
 	{ "durability", add_mode, "full,relaxed,txn (txn: 10,000 messages in one user transaction)" },
-	{ "rows", add_row, "life,headline,commit,depth" },
+	{ "rows", add_row, "some of those listed below, with commas" },
 	{ "quick", set_quick, "1: a tenth of the time, 100,000 deep; rough figures" },
 	{ "deep", set_deep, "messages waiting in the depth row (default 1000000)" },
 	{ "cell_ms", set_cell, "time for one cell, both sides together (default 2200)" },
-	{ "slot_ms", set_slot, "time for one turn of one side (default 25)" },
+	{ "slot_ms", set_slot, "time for one turn of one side (default 25; some rows take four times that)" },
 	{ "dir", NULL, "where the stores are made, on a real disk (default $TMPDIR or /var/tmp)" },
 };
 

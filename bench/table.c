@@ -90,6 +90,12 @@ table_cell(const struct lane *evq, const struct lane *floor)
 	(void)fflush(stdout);
 }
 
+static int
+missed(const struct target *t)
+{
+	return t->relation[0] == '>' ? t->measured < t->wanted : t->measured > t->wanted;
+}
+
 void
 table_targets(const struct bench *b)
 {
@@ -107,6 +113,7 @@ table_targets(const struct bench *b)
 			table_number(measured, t->measured);
 			table_number(wanted, t->wanted);
 		}
-		(void)printf("%-62s %12s %3s %10s\n", t->what, measured, t->relation, wanted);
+		(void)printf("%-62s %12s %3s %10s%s\n", t->what, measured, t->relation, wanted,
+		    missed(t) ? "  missed" : "");
 	}
 }
