@@ -137,6 +137,8 @@ struct side {
 
 extern const struct side queue_side;
 extern const struct side floor_side;
+extern const struct side nosync_side; /* the floor, never flushed */
+extern const struct side crowd_side;  /* the floor, on a store that other processes have open too */
 
 /* ---- life.c --------------------------------------------------------------- */
 

@@ -13,6 +13,9 @@
  * check of a receipt, no checksum, no counter, no quota, no option, no queue
  * but one: whatever those cost is the distance from here to evq.
  *
+ * Two more sides do the same work: one never flushes (MDB_NOSYNC), one is
+ * for a store that several processes have open at once.
+ *
  * This file owns the store and its transactions; moves.c, the calls.
  */
 #include "floor.h"
@@ -97,9 +100,8 @@ open_tables(struct floor *f)
 }
 
 static int
-open_env(struct floor *f, const char *path, enum mode mode)
+open_env(struct floor *f, const char *path, unsigned flags)
 {
-	unsigned flags = MDB_NOTLS | (mode == MODE_RELAXED ? MDB_NOMETASYNC : 0);
 	int rc = mdb_env_create(&f->env);
 
 	if (rc == 0)
@@ -107,7 +109,7 @@ open_env(struct floor *f, const char *path, enum mode mode)
 	if (rc == 0)
 		rc = mdb_env_set_mapsize(f->env, BENCH_MAP);
 	if (rc == 0)
-		rc = mdb_env_open(f->env, path, flags, 0600);
+		rc = mdb_env_open(f->env, path, MDB_NOTLS | flags, 0600);
 	return rc != 0 ? rc : open_tables(f);
 }
 
@@ -142,7 +144,7 @@ allocate(struct floor *f, const struct cell *cell)
 }
 
 static int
-floor_open(const char *path, const struct cell *cell, void **out)
+open_with(const char *path, const struct cell *cell, unsigned flags, void **out)
 {
 	struct floor *f = calloc(1, sizeof(*f));
 	int rc;
@@ -151,12 +153,24 @@ floor_open(const char *path, const struct cell *cell, void **out)
 		return ENOMEM;
 	rc = allocate(f, cell);
 	if (rc == 0)
-		rc = open_env(f, path, cell->mode);
+		rc = open_env(f, path, flags);
 	if (rc == 0)
 		*out = f;
 	else
 		floor_close(f);
 	return rc;
+}
+
+static int
+floor_open(const char *path, const struct cell *cell, void **out)
+{
+	return open_with(path, cell, cell->mode == MODE_RELAXED ? MDB_NOMETASYNC : 0, out);
+}
+
+static int
+nosync_open(const char *path, const struct cell *cell, void **out)
+{
+	return open_with(path, cell, MDB_NOSYNC, out);
 }
 
 static int
@@ -185,6 +199,30 @@ const struct side floor_side = {
 	.begin = floor_begin,
 	.commit = floor_commit,
 	.send = floor_send,
+	.receive = floor_receive,
+	.settle = floor_settle,
+	.count = floor_count,
+};
+
+const struct side nosync_side = {
+	.name = "LMDB",
+	.open = nosync_open,
+	.close = floor_close,
+	.begin = floor_begin,
+	.commit = floor_commit,
+	.send = floor_send,
+	.receive = floor_receive,
+	.settle = floor_settle,
+	.count = floor_count,
+};
+
+const struct side crowd_side = {
+	.name = "LMDB",
+	.open = floor_open,
+	.close = floor_close,
+	.begin = floor_begin,
+	.commit = floor_commit,
+	.send = floor_send_among,
 	.receive = floor_receive,
 	.settle = floor_settle,
 	.count = floor_count,

@@ -45,6 +45,7 @@ int floor_enter(struct floor *f);         /* a call begins: there is a transacti
 int floor_leave(struct floor *f, int rc); /* it ends: commits, unless the transaction is to go on */
 
 int floor_send(void *store, size_t count);
+int floor_send_among(void *store, size_t count); /* other processes send, too */
 int floor_receive(void *store, size_t count);
 int floor_settle(void *store, size_t count);
 

@@ -92,6 +92,22 @@ floor_send(void *store, size_t count)
 	return floor_leave(f, rc);
 }
 
+/* The last id is what the table says: another process may have sent since. */
+int
+floor_send_among(void *store, size_t count)
+{
+	struct floor *f = store;
+	MDB_val key, value;
+	int rc = floor_enter(f);
+
+	if (rc != 0)
+		return floor_leave(f, rc);
+	rc = mdb_cursor_get(f->cursor[TASK_APPEND], &key, &value, MDB_LAST);
+	if (rc == 0)
+		f->last_id = load_be(key.mv_data, 8);
+	return rc == 0 || rc == MDB_NOTFOUND ? floor_send(f, count) : floor_leave(f, rc);
+}
+
 /* ---- receive --------------------------------------------------------------- */
 
 /* Copies one part, less the head if it is the first. Shape: *to moves on. */
