@@ -4,7 +4,7 @@
  *
  * A *cell* is one set of conditions: body, batch, durability, messages
  * waiting. A *side* is one way to do the work: evq itself (queue.c) or the
- * same work on raw LMDB (floor.c). A *lane* is one side at work in one cell,
+ * same work on raw LMDB (floor.c), or its one flush on a raw file (raw.c). A *lane* is one side at work in one cell,
  * on a store of its own, with the figures collected so far (life.c). A *row*
  * is one question that the benchmark answers: it opens lanes, lets them take
  * turns, and prints what it found (rows.c, commit.c, depth.c ...).
@@ -116,12 +116,13 @@ int64_t measure_ns(void);
 int64_t measure_wall_ms(void);
 int64_t measure_written(void); /* bytes this process has written so far; -1: not to be known */
 void hist_add(struct hist *h, int64_t ns);
+void hist_merge(struct hist *to, const struct hist *from);
 double hist_at_us(const struct hist *h, double part); /* part 0.99: the 99th percentile */
 void series_add(struct series *s, double value);
 double series_median(const struct series *s);
 double series_ratio(const struct series *a, const struct series *b); /* median of a[i] / b[i] */
 
-/* ---- the sides: queue.c, floor.c ------------------------------------------ */
+/* ---- the sides: queue.c, floor.c, raw.c ----------------------------------- */
 
 struct side {
 	const char *name;
@@ -139,6 +140,7 @@ extern const struct side queue_side;
 extern const struct side floor_side;
 extern const struct side nosync_side; /* the floor, never flushed */
 extern const struct side crowd_side;  /* the floor, on a store that other processes have open too */
+extern const struct side raw_side;    /* a send is one write and one flush, all else is nothing */
 
 /* ---- life.c --------------------------------------------------------------- */
 
@@ -181,6 +183,7 @@ void table_targets(const struct bench *b);
 int rows_life(struct bench *b);
 int rows_headline(struct bench *b);
 int commit_run(struct bench *b);
+int tail_run(struct bench *b, struct lane *evq, struct lane *raw); /* part of commit */
 int depth_run(struct bench *b);
 
 #endif

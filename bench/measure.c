@@ -91,6 +91,14 @@ hist_add(struct hist *h, int64_t ns)
 	h->total++;
 }
 
+void
+hist_merge(struct hist *to, const struct hist *from)
+{
+	for (size_t i = 0; i < HIST_SLOTS; i++)
+		to->slot[i] += from->slot[i];
+	to->total += from->total;
+}
+
 double
 hist_at_us(const struct hist *h, double part)
 {
