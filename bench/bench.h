@@ -184,6 +184,7 @@ int rows_life(struct bench *b);
 int rows_headline(struct bench *b);
 int commit_run(struct bench *b);
 int tail_run(struct bench *b, struct lane *evq, struct lane *raw); /* part of commit */
+int relaxed_run(struct bench *b);
 int depth_run(struct bench *b);
 
 #endif
