@@ -21,6 +21,7 @@ const struct row bench_rows[] = {
 	{ "commit", "one durable call, against one LMDB commit and one raw flush", commit_run },
 	{ "relaxed", "relaxed lives, against LMDB never flushed and LMDB without commits", relaxed_run },
 	{ "depth", "whole life with nothing, 1,000 and 1,000,000 messages waiting", depth_run },
+	{ "steady", "size of the data file after many lives", steady_run },
 };
 const size_t bench_row_count = sizeof(bench_rows) / sizeof(bench_rows[0]);
 

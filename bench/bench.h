@@ -186,5 +186,6 @@ int commit_run(struct bench *b);
 int tail_run(struct bench *b, struct lane *evq, struct lane *raw); /* part of commit */
 int relaxed_run(struct bench *b);
 int depth_run(struct bench *b);
+int steady_run(struct bench *b);
 
 #endif
