@@ -19,6 +19,8 @@ const struct row bench_rows[] = {
 	{ "life", "send, receive, delete: each body, batch and durability", rows_life },
 	{ "headline", "whole life of 100 bytes: batch 100 in a user transaction; batch 1, full", rows_headline },
 	{ "commit", "one durable call, against one LMDB commit and one raw flush", commit_run },
+	{ "threads", "1 to 64 threads on one queue", threads_run },
+	{ "processes", "1 to 8 processes on one queue, against plain LMDB", processes_run },
 	{ "relaxed", "relaxed lives, against LMDB never flushed and LMDB without commits", relaxed_run },
 	{ "depth", "whole life with nothing, 1,000 and 1,000,000 messages waiting", depth_run },
 	{ "steady", "size of the data file after many lives", steady_run },

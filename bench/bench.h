@@ -51,6 +51,7 @@ struct options {
 	uint64_t deep;    /* messages waiting in the depth row */
 	int64_t cell_ms;  /* time for one cell, both sides */
 	int64_t slot_ms;  /* time for one round of one side */
+	int64_t crowd_ms; /* time for one turn of many callers */
 	const char *dir;
 };
 
@@ -96,6 +97,7 @@ void place_remove(const char *path);                    /* with all that is in i
 void place_settle(const char *root);                    /* waits until the disk has what was written before */
 void place_describe(const char *root);                  /* the machine, one line */
 void place_catch(void);                                 /* SIGINT, SIGTERM, SIGHUP */
+void place_mute(void);                                  /* not in this thread, or this child */
 int place_interrupted(void);
 
 /* ---- measure.c ------------------------------------------------------------ */
@@ -127,6 +129,7 @@ double series_ratio(const struct series *a, const struct series *b); /* median o
 struct side {
 	const char *name;
 	int (*open)(const char *path, const struct cell *cell, void **out);
+	int (*share)(void *store, const struct cell *cell, void **out); /* for another thread; or NULL */
 	void (*close)(void *store);
 	int (*begin)(void *store); /* calls until commit share one transaction */
 	int (*commit)(void *store);
@@ -184,6 +187,8 @@ int rows_life(struct bench *b);
 int rows_headline(struct bench *b);
 int commit_run(struct bench *b);
 int tail_run(struct bench *b, struct lane *evq, struct lane *raw); /* part of commit */
+int threads_run(struct bench *b);
+int processes_run(struct bench *b);
 int relaxed_run(struct bench *b);
 int depth_run(struct bench *b);
 int steady_run(struct bench *b);

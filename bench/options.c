@@ -129,11 +129,18 @@ set_slot(struct options *o, const char *word)
 }
 
 static int
+set_crowd(struct options *o, const char *word)
+{
+	return set_time(word, &o->crowd_ms);
+}
+
+static int
 set_quick(struct options *o, const char *word)
 {
 	if (strcmp(word, "1") == 0) {
 		o->cell_ms = 200;
 		o->slot_ms = 10;
+		o->crowd_ms = 100;
 		o->deep = 100000;
 	}
 	return strcmp(word, "1") == 0 || strcmp(word, "0") == 0 ? 0 : EINVAL;
@@ -152,6 +159,7 @@ static const struct {
 	{ "deep", set_deep, "messages waiting in the depth row (default 1000000)" },
 	{ "cell_ms", set_cell, "time for one cell, both sides together (default 2200)" },
 	{ "slot_ms", set_slot, "time for one turn of one side (default 25; some rows take four times that)" },
+	{ "crowd_ms", set_crowd, "time for one turn of many threads or processes (default 500)" },
 	{ "dir", NULL, "where the stores are made, on a real disk (default $TMPDIR or /var/tmp)" },
 };
 
@@ -192,7 +200,7 @@ options_parse(struct options *o, int argc, char **argv)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	*o = (struct options){ .deep = 1000000, .cell_ms = 2200, .slot_ms = 25 };
+	*o = (struct options){ .deep = 1000000, .cell_ms = 2200, .slot_ms = 25, .crowd_ms = 500 };
 	o->dir = tmp != NULL && *tmp != '\0' ? tmp : "/var/tmp";
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "help") == 0 || strcmp(argv[i], "--help") == 0)

@@ -2,17 +2,20 @@
 /*
  * evq's side, written as its user would write it: one batch that is received
  * into again and again, receipts copied out of it, results looked at. A
- * batch of one goes through the calls for one message.
+ * batch of one goes through the calls for one message. Threads share the
+ * store and the queue, and have the rest each for itself.
  */
 #include "bench.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <evq.h>
 
 struct queue {
+	bool shared; /* env and queue are another's */
 	evq_env *env;
 	evq_queue *queue;
 	evq_txn *txn; /* or NULL */
@@ -104,9 +107,11 @@ queue_close(void *store)
 
 	if (q->txn != NULL)
 		evq_abort(q->txn);
-	evq_queue_close(q->queue);
-	if (q->env != NULL)
-		evq_env_close(q->env);
+	if (!q->shared) {
+		evq_queue_close(q->queue);
+		if (q->env != NULL)
+			evq_env_close(q->env);
+	}
 	evq_batch_free(q->batch);
 	free(q->body);
 	free(q->bodies);
@@ -161,9 +166,31 @@ queue_open(const char *path, const struct cell *cell, void **out)
 	return rc;
 }
 
+/* What belongs to one thread is its own. */
+static int
+queue_share(void *store, const struct cell *cell, void **out)
+{
+	const struct queue *from = store;
+	struct queue *q = calloc(1, sizeof(*q));
+	int rc;
+
+	if (q == NULL)
+		return ENOMEM;
+	q->shared = true;
+	q->env = from->env;
+	q->queue = from->queue;
+	rc = allocate(q, cell);
+	if (rc == 0)
+		*out = q;
+	else
+		queue_close(q);
+	return rc;
+}
+
 const struct side queue_side = {
 	.name = "evq",
 	.open = queue_open,
+	.share = queue_share,
 	.close = queue_close,
 	.begin = queue_begin,
 	.commit = queue_commit,
