@@ -24,6 +24,7 @@ const struct row bench_rows[] = {
 	{ "relaxed", "relaxed lives, against LMDB never flushed and LMDB without commits", relaxed_run },
 	{ "depth", "whole life with nothing, 1,000 and 1,000,000 messages waiting", depth_run },
 	{ "steady", "size of the data file after many lives", steady_run },
+	{ "wake", "from a send to the return of a receive that waited", wake_run },
 };
 const size_t bench_row_count = sizeof(bench_rows) / sizeof(bench_rows[0]);
 

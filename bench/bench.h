@@ -192,5 +192,6 @@ int processes_run(struct bench *b);
 int relaxed_run(struct bench *b);
 int depth_run(struct bench *b);
 int steady_run(struct bench *b);
+int wake_run(struct bench *b);
 
 #endif
