@@ -3,16 +3,17 @@
  * The value of row 0 of evq.queue: the store's own record.
  *
  * Shape, little-endian:
- *    0 u8  version of this record, 1
+ *    0 u8  version of this record, 2; 1 is the same without its last field
  *    1     7 zero bytes
  *    8 u32 format: the version of everything else in the store, 1
  *   12 u32 next queue number
  *   16     store id, 16 bytes at random
  *   32 u64 hash secret, at random
  *   40 u64 next message id
- *   48 u64 last journal sequence applied: 0, there is no journal in this version
+ *   48 u64 sequence number up to which the journal is in the tables (record.h)
  *   56 u64 of queues dropped since: sent, deleted, expired, purged
  *   88 i64 the store's time at the last send
+ *   96 u64 check of the journal's record that ends at that sequence number; 0: there was none
  */
 #ifndef EVQ__STOREREC_H
 #define EVQ__STOREREC_H
@@ -22,7 +23,7 @@
 #include "bytes.h"
 
 enum {
-	EVQ__STOREREC_LEN = 96,
+	EVQ__STOREREC_LEN = 104,
 	EVQ__STORE_FORMAT = 1,
 	EVQ__STORE_ID = 16
 };
@@ -35,6 +36,7 @@ struct evq__storerec {
 	uint64_t sequence;
 	uint64_t sent, deleted, expired, purged; /* of queues that are no more */
 	int64_t seen_ms;
+	uint64_t chain;
 };
 
 void evq__storerec_pack(const struct evq__storerec *s, uint8_t out[static EVQ__STOREREC_LEN]);
