@@ -24,7 +24,7 @@ open_at(const char *at, evq_env **out)
 	return evq_env_open(at, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED), out);
 }
 
-static const char *const store_files[] = { "data.mdb", "lock.mdb", "evq.shared" };
+static const char *const store_files[] = { "data.mdb", "lock.mdb", "evq.shared", "evq.journal" };
 #define STORE_FILES (sizeof(store_files) / sizeof(store_files[0]))
 
 static inline struct stat

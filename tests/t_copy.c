@@ -87,7 +87,7 @@ expect_only_a_store_in(const char *dir)
 	ck_assert_ptr_nonnull(d);
 	for (struct dirent *e; (e = readdir(d));)
 		ck_assert_msg(e->d_name[0] == '.' || !strcmp(e->d_name, "data.mdb") || !strcmp(e->d_name, "lock.mdb") ||
-		                      !strcmp(e->d_name, "evq.shared"),
+		                      !strcmp(e->d_name, "evq.shared") || !strcmp(e->d_name, "evq.journal"),
 		              "%s was left in the copy", e->d_name);
 	closedir(d);
 }

@@ -110,8 +110,11 @@ START_TEST(bad_options_are_refused_before_anything_is_created)
 		{ { .size = size, .user_dbs = UINT32_MAX }, EINVAL },
 		{ { .size = size, .lock_timeout_ms = -2 }, EINVAL },
 		{ { .size = size, .lock_timeout_ms = INT64_MIN }, EINVAL },
-		{ { .size = size, .flush_ms = 20 }, ENOTSUP },
-		{ { .size = size, .journal_size = 64 * MIB }, ENOTSUP },
+		{ { .size = size, .flush_ms = EVQ_NONE }, EINVAL },
+		{ { .size = size, .flush_ms = 60001 }, EINVAL },
+		{ { .size = size, .journal_size = 1 }, EINVAL },
+		{ { .size = size, .journal_size = MIB - 1 }, EINVAL },
+		{ { .size = size, .journal_size = (64 << 10) * MIB + 1 }, EINVAL },
 		{ { .size = size, .keeper = 1 }, EINVAL },
 		{ { .size = size, .keeper = -2 }, EINVAL },
 	};

@@ -43,7 +43,7 @@ START_TEST(mapped_files_found_sparse_are_filled_in)
 	evq_env *e = NULL;
 	ck_ok(open_at(path, &e));
 	evq_env_close(e);
-	for (size_t i = 1; i < STORE_FILES; i++) {
+	for (size_t i = 1; i < STORE_FILES - 1; i++) {
 		char name[PATH_MAX + 32];
 		off_t size = stat_of(path, store_files[i]).st_size;
 		snprintf(name, sizeof(name), "%s/%s", path, store_files[i]);

@@ -14,7 +14,12 @@
 #include "opts.h"
 #include "run.h"
 
-enum { MODE_DEFAULT = 0600, USER_DBS_DEFAULT = 16, USER_DBS_MAX = 1000, LOCK_TIMEOUT_DEFAULT_MS = 10000 };
+enum { MODE_DEFAULT = 0600, USER_DBS_DEFAULT = 16, USER_DBS_MAX = 1000 };
+enum { LOCK_TIMEOUT_DEFAULT_MS = 10000, FLUSH_DEFAULT_MS = 20, FLUSH_MAX_MS = 60000 };
+
+#define JOURNAL_PAGE UINT64_C(4096)
+#define JOURNAL_MIN (UINT64_C(1) << 20)
+#define JOURNAL_MAX (UINT64_C(64) << 30)
 
 static uint64_t
 round_to_pages(uint64_t bytes)
@@ -26,8 +31,10 @@ round_to_pages(uint64_t bytes)
 static int
 check_opts(const evq_env_opts *o, struct evq__store_opts *out)
 {
-	if (o->flush_ms || o->journal_size)
-		return ENOTSUP;
+	if (o->flush_ms < 0 || o->flush_ms > FLUSH_MAX_MS)
+		return EINVAL;
+	if (o->journal_size && (o->journal_size < JOURNAL_MIN || o->journal_size > JOURNAL_MAX))
+		return EINVAL;
 	if (o->keeper && o->keeper != EVQ_NONE)
 		return EINVAL;
 	if (o->durability != EVQ_DURABLE_FULL && o->durability != EVQ_DURABLE_RELAXED)
@@ -45,6 +52,9 @@ check_opts(const evq_env_opts *o, struct evq__store_opts *out)
 		.max_bytes = o->max_bytes,
 		.user_dbs = o->user_dbs ? o->user_dbs : USER_DBS_DEFAULT,
 		.lock_timeout_ms = o->lock_timeout_ms ? o->lock_timeout_ms : LOCK_TIMEOUT_DEFAULT_MS,
+		.flush_ms = o->flush_ms ? o->flush_ms : FLUSH_DEFAULT_MS,
+		.journal_size = (o->journal_size + JOURNAL_PAGE - 1) / JOURNAL_PAGE * JOURNAL_PAGE,
+		.has_keeper = o->keeper != EVQ_NONE,
 	};
 	return 0;
 }
@@ -95,7 +105,7 @@ evq_env_close(evq_env *env)
 	int is_mine = evq__env_check_free(env) != 0;
 	atomic_store(&env->closed, 1);
 	if (is_mine) /* undone; its handle answers EBADF */
-		evq__txn_abort(&env->user_txn->txn);
+		(void)evq__txn_abort(&env->user_txn->txn, 0);
 	if (is_mine || !atomic_load(&env->user_thread) || evq__store_is_free(env->store))
 		evq__env_end(env);
 	release(env);

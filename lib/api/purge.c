@@ -35,6 +35,7 @@ static int
 purge_some(struct purge *p)
 {
 	struct evq__run run;
+	struct evq__place from = p->from;
 	size_t purged = 0;
 	int rc = evq__run_queue(&run, p->q, p->txn);
 	if (rc)
@@ -45,6 +46,11 @@ purge_some(struct purge *p)
 		rc = evq__purge_slice(&run.call, &p->from, p->end, EVQ__SLICE, &purged, &p->done);
 	if (!(rc = evq__run_end(&run, rc)))
 		p->purged += purged;
+	else if (rc == EVQ__AGAIN) { /* from where it stood */
+		p->from = from;
+		p->done = 0;
+		rc = 0;
+	}
 	return rc;
 }
 

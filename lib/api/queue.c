@@ -44,7 +44,7 @@ find_existing(evq_env *env, const char *name, size_t len, uint32_t *number)
 }
 
 static int
-find_or_create(evq_env *env, const char *name, size_t len, const struct evq__attrs *attrs, uint32_t *number)
+try_create(evq_env *env, const char *name, size_t len, const struct evq__attrs *attrs, uint32_t *number)
 {
 	struct evq__run run;
 	int rc = evq__run_begin(&run, env, NULL);
@@ -56,6 +56,16 @@ find_or_create(evq_env *env, const char *name, size_t len, const struct evq__att
 		*number = run.call.q.number;
 	}
 	return evq__run_end(&run, rc);
+}
+
+static int
+find_or_create(evq_env *env, const char *name, size_t len, const struct evq__attrs *attrs, uint32_t *number)
+{
+	int rc;
+	do
+		rc = try_create(env, name, len, attrs, number);
+	while (rc == EVQ__AGAIN);
+	return rc;
 }
 
 static int
@@ -183,9 +193,13 @@ evq_queue_set_attrs(evq_queue *q, evq_txn *txn, const evq_queue_attrs *given)
 	int rc = evq__queue_check(q);
 	if (!rc)
 		rc = given ? evq__attrs_check(given, &attrs) : EINVAL;
-	if (!rc)
-		rc = evq__run_queue(&run, q, txn);
-	return rc ? rc : evq__run_end(&run, evq__catalog_set(&run.call, &attrs));
+	if (rc)
+		return rc;
+	do
+		if (!(rc = evq__run_queue(&run, q, txn)))
+			rc = evq__run_end(&run, evq__catalog_set(&run.call, &attrs));
+	while (rc == EVQ__AGAIN);
+	return rc;
 }
 
 /* ---- listing ---- */

@@ -41,7 +41,7 @@ finish(evq_env *env, evq_txn *txn, uint32_t number)
 		rc = evq__run_begin(&run, env, txn);
 		if (!rc)
 			rc = evq__run_end(&run, remove_slice(&run, number, &done));
-	} while (!rc && !done);
+	} while (rc == EVQ__AGAIN || (!rc && !done));
 	return rc;
 }
 
@@ -89,12 +89,14 @@ evq_queue_drop(evq_env *env, evq_txn *txn, const char *name)
 	int rc = evq__env_check(env);
 	if (!rc)
 		rc = evq__name_check(name, &len);
-	if (!rc)
-		rc = evq__run_begin(&run, env, txn);
 	if (rc)
 		return rc;
 	uint64_t changes = evq__run_changes(txn);
-	if ((rc = evq__run_end(&run, start_drop(&run.call, name, len, &number))))
+	do
+		if (!(rc = evq__run_begin(&run, env, txn)))
+			rc = evq__run_end(&run, start_drop(&run.call, name, len, &number));
+	while (rc == EVQ__AGAIN);
+	if (rc)
 		return rc;
 	rc = finish(env, txn, number);
 	return txn ? evq__run_several(txn, changes, rc) : 0; /* it is dropped; what is left of it goes when the store is opened next */

@@ -67,7 +67,7 @@ look(struct receive *r, int *is_ready)
 }
 
 static int
-take_once(struct receive *r)
+try_once(struct receive *r)
 {
 	struct evq__run run;
 	struct evq__take before = r->take;
@@ -77,12 +77,23 @@ take_once(struct receive *r)
 	int rc = evq__run_queue(&run, r->q, r->txn);
 	if (rc)
 		return rc;
+	run.call.txn->is_lazy = 1; /* undone by a power loss, the messages are merely visible again */
 	rc = evq__run_end(&run, evq__take(&run.call, &r->take, r->into));
 	note_next_due(r, r->take.next_due, run.call.now_ms);
 	if (rc) {
 		r->into->count = count;
 		r->take = before;
 	}
+	return rc;
+}
+
+static int
+take_once(struct receive *r)
+{
+	int rc;
+	do
+		rc = try_once(r);
+	while (rc == EVQ__AGAIN);
 	return rc;
 }
 
@@ -93,7 +104,7 @@ take(struct receive *r)
 	int rc = 0, is_ready = 1;
 	if (!r->txn) {
 		rc = evq__env_check_free(r->q->env);
-		if (!rc)
+		if (!rc && !evq__txn_is_cheap(r->q->env->store))
 			rc = look(r, &is_ready);
 		if (rc || !is_ready)
 			return rc && r->into->count ? 0 : rc;

@@ -129,8 +129,11 @@ evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t 
 		rc = list(&r);
 		if (!rc && r.o.match)
 			choose(&r);
-		if (!rc && r.count)
-			rc = move(&r);
+		if (!rc && r.count) {
+			do
+				rc = move(&r);
+			while (rc == EVQ__AGAIN);
+		}
 	}
 	evq__batch_clear(&r.seen);
 	rc = evq__run_several(txn, changes, rc);

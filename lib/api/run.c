@@ -62,6 +62,7 @@ start(struct evq__run *run, evq_env *env, evq_txn *joined)
 	run->env = env;
 	run->joined = joined;
 	run->news = (struct evq__news){ .wanted = env->on_event != NULL };
+	run->only_reads = 0;
 	run->call.txn = joined ? &joined->txn : &run->own;
 	run->call.news = joined ? &joined->news : &run->news;
 	run->call.q.number = run->call.other.number = 0;
@@ -74,7 +75,8 @@ set_out(struct evq__run *run)
 	const evq_env *env = run->env;
 	run->call.now_ms = within_bounds(env->clock ? env->clock(env->clock_arg) : evq__store_now(env->store));
 	run->call.wall_ms = env->clock ? run->call.now_ms : within_bounds(evq__clock_wall_ms());
-	if (run->call.txn->writes) {
+	if (!run->only_reads) {
+		run->call.owner = evq__owner(env->store);
 		run->call.nonce = evq__store_nonce(env->store);
 		evq__store_saw(env->store, run->call.now_ms);
 	}
@@ -91,7 +93,7 @@ evq__run_begin(struct evq__run *run, evq_env *env, evq_txn *txn)
 	if (rc)
 		return rc;
 	start(run, env, txn);
-	if (!txn && (rc = evq__txn_begin(env->store, &run->own)))
+	if (!txn && (rc = evq__txn_begin(env->store, &run->own, &run->call.txn)))
 		return rc;
 	set_out(run);
 	return 0;
@@ -116,22 +118,49 @@ evq__run_read(struct evq__run *run, evq_env *env)
 	if (rc)
 		return rc;
 	start(run, env, NULL);
-	if ((rc = evq__txn_read(env->store, &run->own)))
+	run->only_reads = 1;
+	if ((rc = evq__txn_read(env->store, &run->own, &run->call.txn)))
 		return rc;
 	set_out(run);
 	return 0;
 }
 
 int
-evq__run_read_queue(struct evq__run *run, evq_queue *q)
+evq__run_survey(struct evq__run *run, evq_env *env)
+{
+	int rc = evq__env_check(env);
+	if (rc)
+		return rc;
+	start(run, env, NULL);
+	run->only_reads = 1;
+	if ((rc = evq__txn_snapshot(env->store, &run->own)))
+		return rc;
+	set_out(run);
+	return 0;
+}
+
+static int
+read_queue(struct evq__run *run, evq_queue *q, int (*begin)(struct evq__run *run, evq_env *env))
 {
 	int rc = evq__queue_check(q);
 	if (!rc)
-		rc = evq__run_read(run, q->env);
+		rc = begin(run, q->env);
 	if (rc)
 		return rc;
 	rc = evq__catalog_enter(&run->call, q->number);
 	return rc ? evq__run_end(run, rc) : 0;
+}
+
+int
+evq__run_read_queue(struct evq__run *run, evq_queue *q)
+{
+	return read_queue(run, q, evq__run_read);
+}
+
+int
+evq__run_survey_queue(struct evq__run *run, evq_queue *q)
+{
+	return read_queue(run, q, evq__run_survey);
 }
 
 static int
@@ -145,15 +174,20 @@ end_joined(struct evq__run *run, int rc)
 	return rc;
 }
 
+/* Sleepers may look as soon as there is something to see; what is told of it waits until it is durable. */
 static int
 end_own(struct evq__run *run, int rc)
 {
-	if (!rc && run->own.writes)
+	uint64_t mark = 0;
+	if (run->only_reads)
+		return evq__txn_abort(run->call.txn, rc);
+	if (!rc)
 		rc = evq__catalog_leave(&run->call);
-	if (rc || !run->own.writes)
-		evq__txn_abort(&run->own);
-	else
-		rc = evq__txn_commit(&run->own);
+	rc = rc ? evq__txn_abort(run->call.txn, rc) : evq__txn_commit(run->call.txn, &mark);
+	if (!rc) {
+		evq__run_wake(run->env, &run->news);
+		rc = evq__txn_settle(run->env->store, mark);
+	}
 	if (rc)
 		evq__news_clear(&run->news);
 	else
@@ -174,7 +208,8 @@ evq__run_end(struct evq__run *run, int rc)
 		return end(run, rc);
 	run->call.q.c.stale++;
 	run->call.q.dirty = 1;
-	(void)end(run, 0); /* stale it is, counted or not */
+	run->call.txn->is_lazy = 1; /* the count is not worth a flush */
+	(void)end(run, 0);          /* stale it is, counted or not */
 	return rc;
 }
 
@@ -193,13 +228,21 @@ evq__run_several(evq_txn *txn, uint64_t changes, int rc)
 }
 
 void
-evq__run_tell(evq_env *env, struct evq__news *news)
+evq__run_wake(evq_env *env, struct evq__news *news)
 {
 	if (news->wake_all)
 		evq__wake_all(env->store);
 	else
 		for (unsigned i = 0; i < news->wake_count; i++)
-			evq__wake_post(env->store, news->wake[i]);
+			evq__wake_post(env->store, news->wake[i].queue, news->wake[i].count);
+	news->wake_count = 0;
+	news->wake_all = 0;
+}
+
+void
+evq__run_tell(evq_env *env, struct evq__news *news)
+{
+	evq__run_wake(env, news);
 	for (size_t i = 0; i < news->count; i++) {
 		const struct evq__told *t = &news->told[i];
 		env->on_event(&(evq_event){ t->type, t->queue, t->id, t->reason }, env->event_arg);

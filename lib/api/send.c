@@ -107,7 +107,7 @@ put(evq_queue *q, evq_txn *txn, const struct evq__send *send, const evq_buf *bod
 	int rc, again;
 	do
 		rc = try_put(q, txn, send, bodies, count, &first, &again);
-	while (!rc && again);
+	while (rc == EVQ__AGAIN || (!rc && again));
 	for (size_t i = 0; !rc && ids_out && i < count; i++)
 		ids_out[i] = first + i;
 	return rc;

@@ -13,10 +13,14 @@ int
 evq_delete(evq_queue *q, evq_txn *txn, const evq_receipt *r)
 {
 	struct evq__run run;
-	int rc = evq__queue_check(q);
-	if (!rc)
-		rc = r ? evq__run_queue(&run, q, txn) : EINVAL;
-	return rc ? rc : evq__run_end(&run, evq__settle_delete(&run.call, r));
+	int rc;
+	if (!r)
+		return EINVAL;
+	do
+		if (!(rc = evq__run_queue(&run, q, txn)))
+			rc = evq__run_end(&run, evq__settle_delete(&run.call, r));
+	while (rc == EVQ__AGAIN);
+	return rc;
 }
 
 static int
@@ -36,8 +40,12 @@ static int
 delete_at_once(evq_queue *q, evq_txn *txn, const evq_receipt *rs, size_t count, int *rcs)
 {
 	struct evq__run run;
-	int rc = evq__run_queue(&run, q, txn);
-	return rc ? rc : evq__run_end(&run, delete_each(&run.call, rs, count, rcs));
+	int rc;
+	do
+		if (!(rc = evq__run_queue(&run, q, txn)))
+			rc = evq__run_end(&run, delete_each(&run.call, rs, count, rcs));
+	while (rc == EVQ__AGAIN);
+	return rc;
 }
 
 /* A full disk may have room for a smaller change: what removes messages must not fail for its size. */
@@ -81,11 +89,12 @@ evq_extend(evq_queue *q, evq_txn *txn, const evq_receipt *r, int64_t visibility_
 	int rc = evq__queue_check(q);
 	if (!rc && (!r || !out || visibility_ms < 0 || visibility_ms > EVQ__VISIBILITY_MAX))
 		rc = EINVAL;
-	if (!rc)
-		rc = evq__run_queue(&run, q, txn);
 	if (rc)
 		return rc;
-	rc = evq__run_end(&run, evq__settle_extend(&run.call, r, visibility_ms, &renewed));
+	do
+		if (!(rc = evq__run_queue(&run, q, txn)))
+			rc = evq__run_end(&run, evq__settle_extend(&run.call, r, visibility_ms, &renewed));
+	while (rc == EVQ__AGAIN);
 	if (!rc)
 		*out = renewed;
 	return rc;
@@ -100,9 +109,13 @@ evq_release(evq_queue *q, evq_txn *txn, const evq_receipt *r, int64_t delay_ms, 
 		rc = EINVAL;
 	if (!rc && delay_ms != EVQ_BACKOFF && (delay_ms < 0 || delay_ms > EVQ__DELAY_MAX))
 		rc = EINVAL;
-	if (!rc)
-		rc = evq__run_queue(&run, q, txn);
-	return rc ? rc : evq__run_end(&run, evq__settle_release(&run.call, r, delay_ms, flags & EVQ_UNCOUNTED));
+	if (rc)
+		return rc;
+	do
+		if (!(rc = evq__run_queue(&run, q, txn)))
+			rc = evq__run_end(&run, evq__settle_release(&run.call, r, delay_ms, flags & EVQ_UNCOUNTED));
+	while (rc == EVQ__AGAIN);
+	return rc;
 }
 
 int
@@ -114,7 +127,11 @@ evq_bury(evq_queue *q, evq_txn *txn, const evq_receipt *r, const char *reason)
 		rc = EINVAL;
 	if (!rc && strnlen(reason, EVQ_REASON_MAX + 1) > EVQ_REASON_MAX)
 		rc = EVQ_TOOBIG;
-	if (!rc)
-		rc = evq__run_queue(&run, q, txn);
-	return rc ? rc : evq__run_end(&run, evq__settle_bury(&run.call, r, reason));
+	if (rc)
+		return rc;
+	do
+		if (!(rc = evq__run_queue(&run, q, txn)))
+			rc = evq__run_end(&run, evq__settle_bury(&run.call, r, reason));
+	while (rc == EVQ__AGAIN);
+	return rc;
 }

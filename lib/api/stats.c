@@ -17,7 +17,7 @@ evq_queue_stats(evq_queue *q, evq_stats *out)
 	if (!rc && (!out || out->size < EVQ__STATS_FIRST))
 		rc = EINVAL;
 	if (!rc)
-		rc = evq__run_read_queue(&run, q);
+		rc = evq__run_survey_queue(&run, q);
 	if (rc)
 		return rc;
 	rc = evq__run_end(&run, evq__stats(&run.call, &s));

@@ -9,9 +9,9 @@
 static int
 begin(evq_env *env, struct evq__txn *t)
 {
-	int rc = evq__txn_begin(env->store, t);
+	int rc = evq__txn_begin_own(env->store, t);
 	if (!rc && (rc = evq__space_watch(t)))
-		evq__txn_abort(t);
+		rc = evq__txn_abort(t, rc);
 	return rc;
 }
 
@@ -67,7 +67,7 @@ static void
 end_closed(evq_txn *t)
 {
 	if (t->env->store) {
-		evq__txn_abort(&t->txn);
+		(void)evq__txn_abort(&t->txn, 0);
 		evq__env_end(t->env);
 	}
 	end(t);
@@ -76,6 +76,7 @@ end_closed(evq_txn *t)
 int
 evq_commit(evq_txn *t)
 {
+	uint64_t mark;
 	int rc = check(t);
 	if (rc) {
 		if (rc == EBADF)
@@ -83,7 +84,7 @@ evq_commit(evq_txn *t)
 		return rc;
 	}
 	atomic_store(&t->env->user_thread, 0);
-	if (!(rc = evq__txn_commit(&t->txn)))
+	if (!(rc = evq__txn_commit(&t->txn, &mark)))
 		evq__run_tell(t->env, &t->news);
 	end(t);
 	return rc;
@@ -98,7 +99,7 @@ evq_abort(evq_txn *t)
 	if (rc)
 		return;
 	atomic_store(&t->env->user_thread, 0);
-	evq__txn_abort(&t->txn);
+	(void)evq__txn_abort(&t->txn, 0);
 	end(t);
 }
 

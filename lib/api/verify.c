@@ -11,7 +11,7 @@ evq_verify(evq_env *env, evq_finding_fn *fn, void *arg)
 {
 	struct evq__flaws flaws = { .list = NULL };
 	struct evq__run run;
-	int rc = evq__run_read(&run, env);
+	int rc = evq__run_survey(&run, env);
 	if (rc)
 		return rc;
 	rc = evq__run_end(&run, evq__verify(run.call.txn, &flaws));

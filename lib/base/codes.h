@@ -9,6 +9,8 @@
 
 /* Used where a look-up finds nothing; never leaves the library. */
 #define EVQ__NONE (-29800)
+/* The call is to be made once more; likewise. */
+#define EVQ__AGAIN (-29801)
 
 #define EVQ__EVQ_CODES(X)                                                                         \
 	X(EVQ_EMPTY, "nothing to receive now")                                                     \

@@ -316,7 +316,7 @@ evq__catalog_start_drop(struct evq__call *call)
 		return rc == EVQ__NONE ? EVQ_CORRUPT : rc;
 	call->q.state = EVQ__QUEUE_DROPPING;
 	call->q.dirty = 1;
-	evq__news_wake(call->news, call->q.number);
+	evq__news_wake(call->news, call->q.number, EVQ__WAKE_ALL);
 	return 0;
 }
 

@@ -34,7 +34,7 @@ move(struct evq__call *call, struct evq__found *f, struct evq__queue *to, const 
 	e.base = e.receives;
 	e.expires_at_ms = to->retention_ms ? call->now_ms + to->retention_ms : 0;
 	call->q.c.dead_lettered++;
-	evq__news_wake(call->news, to->number);
+	evq__news_wake(call->news, to->number, 1);
 	return evq__due_insert(call, to, &at, &e);
 }
 
@@ -78,7 +78,7 @@ evq__dead_or_later(struct evq__call *call, struct evq__found *f, const char *rea
 		return rc;
 	if ((rc = put_off(call, f)))
 		return rc;
-	evq__news_wake(call->news, call->q.number);
+	evq__news_wake(call->news, call->q.number, EVQ__WAKE_ALL);
 	return evq__news_event(call->news, EVQ_EVENT_DEAD_LETTER_FULL, call->q.name, f->place.id, reason);
 }
 

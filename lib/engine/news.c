@@ -42,15 +42,21 @@ evq__news_event(struct evq__news *n, int type, const char *queue, evq_id id, con
 }
 
 void
-evq__news_wake(struct evq__news *n, uint32_t queue)
+evq__news_wake(struct evq__news *n, uint32_t queue, uint32_t count)
 {
-	for (unsigned i = 0; i < n->wake_count; i++)
-		if (n->wake[i] == queue)
-			return;
-	if (n->wake_count == EVQ__NEWS_WAKES)
+	unsigned i = 0;
+	while (i < n->wake_count && n->wake[i].queue != queue)
+		i++;
+	if (i == EVQ__NEWS_WAKES) {
 		n->wake_all = 1;
-	else
-		n->wake[n->wake_count++] = queue;
+		return;
+	}
+	if (i == n->wake_count) {
+		n->wake[n->wake_count++].queue = queue;
+		n->wake[i].count = 0;
+	}
+	uint32_t room = UINT32_MAX - n->wake[i].count;
+	n->wake[i].count += count < room ? count : room;
 }
 
 void

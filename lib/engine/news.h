@@ -5,6 +5,8 @@
 
 #include <evq.h>
 
+#include "store.h"
+
 enum { EVQ__NEWS_WAKES = 8 };
 
 struct evq__told {
@@ -19,14 +21,17 @@ struct evq__news {
 	int wanted; /* does anybody listen? Otherwise events are not kept */
 	struct evq__told *told;
 	size_t count, room;
-	uint32_t wake[EVQ__NEWS_WAKES];
+	struct {
+		uint32_t queue, count;
+	} wake[EVQ__NEWS_WAKES];
 	unsigned wake_count;
 	int wake_all; /* more queues than fit */
 };
 
 /* Errors: ENOMEM. */
 int evq__news_event(struct evq__news *n, int type, const char *queue, evq_id id, const char *reason);
-void evq__news_wake(struct evq__news *n, uint32_t queue);
+/* So many of the queue's messages became visible; EVQ__WAKE_ALL: or will be sooner than was known. */
+void evq__news_wake(struct evq__news *n, uint32_t queue, uint32_t count);
 void evq__news_clear(struct evq__news *n);
 
 #endif

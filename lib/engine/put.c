@@ -122,6 +122,6 @@ evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bo
 	if (rc)
 		return rc;
 	call->q.c.sent += count;
-	evq__news_wake(call->news, call->q.number);
+	evq__news_wake(call->news, call->q.number, at.due_ms <= (uint64_t)call->now_ms ? (uint32_t)count : EVQ__WAKE_ALL);
 	return 0;
 }

@@ -74,7 +74,7 @@ move(struct evq__call *call, struct evq__found *f, struct evq__queue *to)
 	e.first_received_at_ms = 0;
 	e.expires_at_ms = to->retention_ms ? call->now_ms + to->retention_ms : 0;
 	call->q.c.redriven++;
-	evq__news_wake(call->news, to->number);
+	evq__news_wake(call->news, to->number, 1);
 	return evq__due_insert(call, to, &at, &e);
 }
 

@@ -28,8 +28,8 @@ evq__table_name(enum evq__table table)
 	return names[table];
 }
 
-static int
-fill_random(void *out, size_t len)
+int
+evq__random(void *out, size_t len)
 {
 	ssize_t n;
 	do
@@ -42,9 +42,9 @@ static int
 make_record(uint8_t out[static EVQ__STOREREC_LEN])
 {
 	struct evq__storerec rec = { .next_queue = 1, .next_id = 1 };
-	int rc = fill_random(rec.id, sizeof rec.id);
+	int rc = evq__random(rec.id, sizeof rec.id);
 	if (!rc)
-		rc = fill_random(&rec.secret, sizeof rec.secret);
+		rc = evq__random(&rec.secret, sizeof rec.secret);
 	evq__storerec_pack(&rec, out);
 	return rc;
 }
@@ -129,5 +129,59 @@ evq__create(const char *path, int dir_fd, unsigned mode)
 	if (!rc)
 		return evq__files_sync_dir(dir_fd);
 	(void)remove_leftovers(dir_fd);
+	return rc;
+}
+
+static int
+change_id(MDB_txn *txn)
+{
+	static uint8_t zero[EVQ__QUEUE_KEY];
+	uint8_t value[EVQ__STOREREC_LEN];
+	MDB_val k = { sizeof zero, zero }, v;
+	struct evq__storerec rec;
+	MDB_dbi dbi;
+	int rc = mdb_dbi_open(txn, evq__table_name(EVQ__QUEUE), 0, &dbi);
+	if (!rc)
+		rc = mdb_get(txn, dbi, &k, &v);
+	if (!rc)
+		rc = evq__storerec_unpack(v.mv_data, v.mv_size, &rec);
+	if (!rc)
+		rc = evq__random(rec.id, sizeof rec.id);
+	if (rc)
+		return rc;
+	evq__storerec_pack(&rec, value);
+	v = (MDB_val){ sizeof value, value };
+	return mdb_put(txn, dbi, &k, &v, 0);
+}
+
+static int
+change_ids(MDB_env *env)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(env, NULL, 0, &txn);
+	if (rc)
+		return rc;
+	if ((rc = change_id(txn)))
+		mdb_txn_abort(txn);
+	else
+		rc = mdb_txn_commit(txn);
+	return rc ? rc : mdb_env_sync(env, 1);
+}
+
+int
+evq__create_anew(const char *file, uint64_t map_size)
+{
+	MDB_env *env;
+	int rc = mdb_env_create(&env);
+	if (rc)
+		return rc;
+	rc = mdb_env_set_maxdbs(env, EVQ__TABLES);
+	if (!rc)
+		rc = mdb_env_set_mapsize(env, map_size);
+	if (!rc)
+		rc = mdb_env_open(env, file, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
+	if (!rc)
+		rc = change_ids(env);
+	mdb_env_close(env);
 	return rc;
 }

@@ -87,6 +87,7 @@ evq__extent_read(int dir_fd, struct evq__extent *out)
 	if (!rc && fstat(fd, &st)) /* after what it says: it may be growing */
 		rc = errno;
 	out->len = (uint64_t)st.st_size;
+	out->ino = (uint64_t)st.st_ino;
 	(void)close(fd);
 	return rc;
 }
@@ -115,7 +116,7 @@ evq__extent_lengthen(struct evq__store *s, int dir_fd, struct evq__extent *e)
 	uint64_t whole = e->pages * e->page_size;
 	if (!s->alone)
 		return 0;
-	int is_begun = kept->short_len && kept->short_txn == e->txn && e->len == whole;
+	int is_begun = kept->short_len && kept->short_txn == e->txn && kept->short_ino == e->ino && e->len == whole;
 	if (is_begun)
 		e->len = kept->short_len; /* and nobody has looked yet whether that was enough */
 	if (!is_short(e)) {
@@ -124,6 +125,7 @@ evq__extent_lengthen(struct evq__store *s, int dir_fd, struct evq__extent *e)
 	}
 	kept->short_len = e->len;
 	kept->short_txn = e->txn;
+	kept->short_ino = e->ino;
 	if (msync(s->shared, EVQ__SHARED_LEN, MS_SYNC))
 		return errno;
 	return is_begun ? 0 : set_length(dir_fd, whole);

@@ -130,3 +130,37 @@ evq__files_sync_dir(int dir_fd)
 {
 	return fsync(dir_fd) ? errno : 0;
 }
+
+int
+evq__files_write(int fd, const void *bytes, size_t len, uint64_t at)
+{
+	const uint8_t *from = bytes;
+	while (len) {
+		ssize_t n = pwrite(fd, from, len, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? errno : EIO;
+		from += n;
+		at += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+evq__files_read(int fd, void *bytes, size_t len, uint64_t at)
+{
+	uint8_t *to = bytes;
+	while (len) {
+		ssize_t n = pread(fd, to, len, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? errno : EVQ__NONE;
+		to += n;
+		at += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}

@@ -4,6 +4,7 @@
  *
  *   directory, network refused -> claimed in this process -> evq.shared and its opening lock
  *   -> data.mdb made where missing, else checked -> lock file on disk -> LMDB -> tables, store's record
+ *   -> evq.journal made where missing -> who is alone: what is in it into the tree, and that on disk -> the keeper
  *
  * The claims keep a second thread out, the opening lock a second process. Nothing in here can be cancelled.
  */
@@ -98,7 +99,7 @@ set_close_on_exec(MDB_env *env)
 static int
 try_env(struct evq__store *s, const char *path, const struct evq__store_opts *opts)
 {
-	unsigned flags = MDB_NOTLS | (opts->durability == EVQ_DURABLE_RELAXED ? MDB_NOMETASYNC : 0);
+	unsigned flags = MDB_NOTLS | MDB_NOMETASYNC; /* the page that names the others is flushed when it matters */
 	int dead, rc = mdb_env_create(&s->env);
 	if (rc) {
 		s->env = NULL;
@@ -132,26 +133,25 @@ open_env(struct evq__store *s, const char *path, const struct evq__store_opts *o
 }
 
 static int
-read_record(struct evq__store *s, MDB_txn *txn)
+read_record(struct evq__store *s, MDB_txn *txn, struct evq__storerec *rec)
 {
 	uint8_t zero[4] = { 0 };
 	MDB_val k = { sizeof zero, zero }, v;
-	struct evq__storerec rec;
 	int rc = mdb_get(txn, s->dbi[EVQ__QUEUE], &k, &v);
 	if (!rc)
-		rc = evq__storerec_unpack(v.mv_data, v.mv_size, &rec);
+		rc = evq__storerec_unpack(v.mv_data, v.mv_size, rec);
 	if (rc)
 		return rc == MDB_NOTFOUND ? EVQ_FORMAT : rc;
-	s->secret = rec.secret;
-	s->nonce = (uint32_t)(evq__clock_boot_ms() * 40503 + getpid()); /* apart from other processes', most likely */
-	if (s->alone)
-		evq__time_anchor(s, rec.seen_ms);
+	s->secret = rec->secret;
+	memcpy(s->id, rec->id, sizeof s->id);
+	atomic_store(&s->nonce, (uint32_t)(evq__clock_boot_ms() * 40503 + getpid())); /* apart from others', most likely */
 	return 0;
 }
 
 static int
 open_tables(struct evq__store *s)
 {
+	struct evq__storerec rec;
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
 	for (int i = 0; !rc && i < EVQ__TABLES; i++)
@@ -161,7 +161,7 @@ open_tables(struct evq__store *s)
 		}
 	if (rc)
 		return rc;
-	if ((rc = read_record(s, txn))) {
+	if ((rc = read_record(s, txn, &rec))) {
 		mdb_txn_abort(txn);
 		return rc;
 	}
@@ -203,6 +203,52 @@ measure(struct evq__store *s, const struct evq__store_opts *opts)
 	return s->quota_pages <= most ? 0 : EINVAL;
 }
 
+static int
+anchor_time(struct evq__store *s)
+{
+	struct evq__storerec rec;
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	if (rc)
+		return rc;
+	if (!(rc = read_record(s, txn, &rec)))
+		evq__time_anchor(s, rec.seen_ms);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+/*
+ * Whoever is alone finds out how far the journal goes, and has all of it in the tree, on the disk: what comes next
+ * may rely on that. Needs: the opening lock.
+ */
+static int
+recover(struct evq__store *s)
+{
+	struct evq__txn t;
+	if (!s->alone)
+		return 0;
+	int rc = evq__txn_begin_own(s, &t);
+	if (rc)
+		return rc;
+	rc = evq__txn_abort(&t, evq__recover_sync(s));
+	return rc ? rc : anchor_time(s);
+}
+
+static int
+open_journal(struct evq__store *s, int dir_fd, const struct evq__store_opts *opts)
+{
+	int rc = evq__journal_open(s, dir_fd, opts->mode, opts->journal_size);
+	if (!rc)
+		rc = recover(s);
+	if (!rc)
+		rc = evq__journal_resize(s, dir_fd, opts->mode, opts->journal_size);
+	if (!rc)
+		rc = evq__owners_join(s);
+	if (!rc && opts->has_keeper && (rc = evq__keeper_start(s)))
+		evq__owners_leave(s);
+	return rc;
+}
+
 /* Needs: the opening lock. */
 static int
 open_opened(struct evq__store *s, const char *path, int dir_fd, const struct evq__store_opts *opts)
@@ -217,8 +263,13 @@ open_opened(struct evq__store *s, const char *path, int dir_fd, const struct evq
 		rc = open_tables(s);
 	if (!rc)
 		rc = measure(s, opts);
-	if (rc && s->env)
-		mdb_env_close(s->env);
+	if (!rc)
+		rc = open_journal(s, dir_fd, opts);
+	if (rc) {
+		evq__journal_close(s);
+		if (s->env)
+			mdb_env_close(s->env);
+	}
 	return evq__store_is_damage(rc) ? EVQ_FORMAT : rc;
 }
 
@@ -258,13 +309,23 @@ evq__store_open(const char *path, const struct evq__store_opts *opts, struct evq
 	if (!s)
 		return ENOMEM;
 	s->shared_fd = -1;
+	s->journal.fd = -1;
+	s->slot = EVQ__SLOTS;
+	s->is_relaxed = opts->durability == EVQ_DURABLE_RELAXED;
+	s->flush_ms = opts->flush_ms;
 	s->lock_timeout_ms = opts->lock_timeout_ms;
 	s->dbi_end = 2 + EVQ__TABLES + opts->user_dbs; /* LMDB has two of its own */
+	int rc = evq__tenure_init(s);
+	if (rc) {
+		free(s);
+		return rc;
+	}
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	evq__registry_add(s);
-	int rc = open_path(s, path, opts);
+	rc = open_path(s, path, opts);
 	if (rc) {
 		evq__registry_remove(s);
+		evq__tenure_destroy(s);
 		free(s);
 	} else
 		*out = s;
@@ -277,9 +338,13 @@ evq__store_close(struct evq__store *s)
 {
 	int cancel;
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	evq__keeper_stop(s);
+	evq__owners_leave(s);
+	evq__journal_close(s);
 	mdb_env_close(s->env);
 	evq__shared_close(s);
 	evq__registry_remove(s); /* last: until now nobody here could open it again */
+	evq__tenure_destroy(s);
 	(void)pthread_setcancelstate(cancel, NULL);
 	free(s);
 }
@@ -299,11 +364,30 @@ evq__store_secret(const struct evq__store *s)
 uint32_t
 evq__store_nonce(struct evq__store *s)
 {
-	return s->nonce++;
+	return atomic_fetch_add(&s->nonce, 1);
 }
 
+/* All that was acknowledged, by whichever process, and the tree with it. */
 int
 evq__store_sync(struct evq__store *s)
 {
-	return evq__store_rc(s, mdb_env_sync(s->env, 1));
+	uint64_t end = atomic_load(&s->shared->journal.end);
+	int rc = atomic_load(&s->failed);
+	if (!rc)
+		rc = evq__tenure_commit(s, EVQ__ORDER_SYNC);
+	if (!rc)
+		rc = evq__flush(s, end);
+	return rc ? rc : evq__store_rc(s, mdb_env_sync(s->env, 1));
+}
+
+/* A thread that had it is at its end, or ended. */
+int
+evq__store_is_free(struct evq__store *s)
+{
+	if (s->tenure.has_keeper && atomic_load(&s->shared->holder) == s->slot + 1)
+		return 1;
+	if (evq__shared_try(s))
+		return 0;
+	evq__shared_give(s);
+	return 1;
 }

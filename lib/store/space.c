@@ -166,8 +166,8 @@ admit_reused(struct evq__store *s, uint64_t limit, uint64_t last_page, uint64_t 
 	return fresh + u.now >= need && fresh + u.soon >= need + reserve ? 0 : EVQ_FULL;
 }
 
-int
-evq__space_admit(struct evq__txn *t, uint64_t pages)
+static int
+admit(struct evq__txn *t, uint64_t pages)
 {
 	struct evq__store *s = t->store;
 	MDB_envinfo info;
@@ -187,4 +187,12 @@ evq__space_admit(struct evq__txn *t, uint64_t pages)
 	if (rc != EVQ_FULL)
 		return rc;
 	return admit_reused(s, s->allocated_pages, info.me_last_pgno, pages, EVQ__RESERVE_PAGES);
+}
+
+int
+evq__space_admit(struct evq__txn *t, uint64_t pages)
+{
+	int rc = admit(t, pages);
+	t->is_tight |= rc == EVQ_FULL;
+	return rc;
 }

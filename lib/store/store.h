@@ -35,6 +35,9 @@ struct evq__store_opts {
 	uint64_t max_bytes; /* 0: map_size less the reserve */
 	unsigned user_dbs;
 	int64_t lock_timeout_ms; /* below 0: for ever */
+	int64_t flush_ms;        /* relaxed: the longest that anything is not on disk */
+	uint64_t journal_size;   /* 0: what there is, or 64 MiB */
+	int has_keeper;
 };
 
 /*
@@ -48,8 +51,14 @@ struct evq__txn {
 	struct MDB_cursor *at[EVQ__TABLES];   /* get and del: what is looked up is often what goes next */
 	struct MDB_cursor *put[EVQ__TABLES];  /* a place of its own: a move is a del and a put */
 	int writes;          /* begun for writing */
+	int is_shared;       /* it is the tree that the process has open, over many calls */
+	int is_noted;        /* what is written goes to the journal */
+	int is_lazy;         /* of the call in progress: nobody has to wait until the disk has it */
+	int is_tight;        /* of the call in progress: it was refused for want of pages, not of a queue's quota */
 	int cancel;          /* whether its thread could be cancelled before it */
 	uint64_t changes;    /* puts and dels so far */
+	uint64_t before;     /* those before the call in progress */
+	uint64_t bulk;       /* bytes of large values that were put */
 	int rc;              /* the first put or del that failed: nothing but abort is left */
 	uint64_t dels;       /* of the changes, those that may take a page without adding to a table */
 	uint64_t pages;      /* in the tables when it was first asked for room */
@@ -69,7 +78,7 @@ uint64_t evq__store_room(uint64_t map_size); /* bytes that a quota can be at mos
 int evq__store_forked(const struct evq__store *s); /* are we a child of the process that opened it? */
 struct MDB_env *evq__store_mdb(const struct evq__store *s);
 uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */
-uint32_t evq__store_nonce(struct evq__store *s); /* one more each time. Needs: the writer lock */
+uint32_t evq__store_nonce(struct evq__store *s); /* one more each time */
 int evq__store_sync(struct evq__store *s);
 int evq__store_is_free(struct evq__store *s); /* nobody writes: a thread that did is at its end, or ended */
 int evq__store_is_damage(int rc);  /* LMDB's words for pages that cannot be */
@@ -84,13 +93,29 @@ void evq__store_saw(struct evq__store *s, int64_t now_ms); /* the time of a writ
 
 /* ---- transactions: txn.c ---- */
 
-/* For writing. Errors: EVQ_BUSY. */
-int evq__txn_begin(struct evq__store *s, struct evq__txn *out);
-/* For reading: a snapshot, and no lock. */
-int evq__txn_read(struct evq__store *s, struct evq__txn *out);
-/* Ends it, also on failure. Errors: txn's rc; EVQ_UNKNOWN whether it happened cannot be told. */
-int evq__txn_commit(struct evq__txn *t);
-void evq__txn_abort(struct evq__txn *t); /* either kind */
+/*
+ * For writing, by one call: *out is the tree that the process has open, or own, begun for it.
+ * Errors: EVQ_BUSY; EIO the disk has failed before.
+ */
+int evq__txn_begin(struct evq__store *s, struct evq__txn *own, struct evq__txn **out);
+/* For writing, by this thread, in a transaction of LMDB's that holds nothing else. Errors: as before. */
+int evq__txn_begin_own(struct evq__store *s, struct evq__txn *own);
+/* For reading, with everything in it that was acknowledged, for a moment: others may have to wait for its end. */
+int evq__txn_read(struct evq__store *s, struct evq__txn *own, struct evq__txn **out);
+int evq__txn_is_cheap(struct evq__store *s); /* does writing need nothing but the gate, just now? */
+/* The same for as long as it takes, a snapshot. Errors: EVQ_BUSY another process does not give the tree. */
+int evq__txn_snapshot(struct evq__store *s, struct evq__txn *own);
+/* A snapshot at once, of what is in the tree: acknowledged calls may be missing. */
+int evq__txn_glance(struct evq__store *s, struct evq__txn *own);
+/*
+ * Ends a call's writing, also on failure. *mark is for evq__txn_settle. Errors: txn's rc; EVQ_UNKNOWN whether it
+ * happened cannot be told; EVQ__AGAIN it found no room, but may find some now.
+ */
+int evq__txn_commit(struct evq__txn *t, uint64_t *mark);
+/* Takes back what the call wrote. Errors: EVQ__AGAIN rc, which it failed with, need not stay so. Else rc. */
+int evq__txn_abort(struct evq__txn *t, int rc);
+/* Waits until the disk has it, where that was asked for. Errors: EVQ_UNKNOWN. Needs: no transaction, no lock. */
+int evq__txn_settle(struct evq__store *s, uint64_t mark);
 
 /* ---- the door: tree.c ---- */
 
@@ -123,11 +148,25 @@ int evq__space_watch(struct evq__txn *t);
 
 /* ---- wake-up: wake.c ---- */
 
+#define EVQ__WAKE_ALL UINT32_MAX
+
 uint32_t evq__wake_read(struct evq__store *s, uint32_t queue);
-/* Something of the queue became visible, or will sooner than was known. After the commit. */
-void evq__wake_post(struct evq__store *s, uint32_t queue);
+/*
+ * So many messages of the queue became visible; EVQ__WAKE_ALL: or will be sooner than was known, or it is gone.
+ * After the commit. Sleepers of other processes wake when the tree shows it.
+ */
+void evq__wake_post(struct evq__store *s, uint32_t queue, uint32_t count);
 void evq__wake_all(struct evq__store *s); /* every sleeper of every process looks again; signal-safe */
+/* A sleeper that goes without having taken anything: if it was woken, another is to be. */
+void evq__wake_pass_on(struct evq__store *s, uint32_t queue);
 /* Sleeps until a post since seen was read, or timeout_ms; may return early. */
 void evq__wake_wait(struct evq__store *s, uint32_t queue, uint32_t seen, int64_t timeout_ms);
+
+/* ---- owners of leases: owners.c ---- */
+
+uint32_t evq__owner(const struct evq__store *s); /* the number that leases taken here carry; not 0 */
+/* One that died with the store open, and whose leases nobody has ended yet; 0: none. */
+uint32_t evq__owners_dead(struct evq__store *s);
+void evq__owners_forget(struct evq__store *s, uint32_t owner); /* they are ended */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns the one door to the tables: everything that the engine writes passes evq__tree_put, _append or _del,
- * and what it reads comes through _get, _seek and _next.
+ * and what it reads comes through _get, _seek and _next. What is written is noted for the journal on the way.
  *
  * A transaction keeps up to three cursors a table, for scanning, for single rows and for putting: work on rows
  * that stand side by side then finds its page at once, and moving a row from one end of a tree to the other
@@ -10,6 +10,8 @@
 #include "inside.h"
 
 #include <string.h>
+
+enum { BULKY = 1000 }; /* bytes from which on a value counts as large */
 
 static int
 open_cursor(struct evq__txn *t, MDB_cursor **cursor, enum evq__table table)
@@ -89,11 +91,13 @@ put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
     const struct evq__slice *pieces, size_t count, unsigned flags)
 {
 	MDB_val k = { key_len, (void *)(uintptr_t)key }, v = { 0, NULL };
+	struct evq__slice noted = { key, key_len };
 	if (t->rc)
 		return t->rc;
 	for (size_t i = 0; i < count; i++)
 		v.mv_size += pieces[i].len;
 	t->changes++;
+	t->bulk += v.mv_size >= BULKY ? v.mv_size : 0;
 	int rc = open_cursor(t, &t->put[table], table);
 	if (!rc)
 		rc = mdb_cursor_put(t->put[table], &k, &v, MDB_RESERVE | flags);
@@ -105,7 +109,7 @@ put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
 			memcpy(to, pieces[i].data, pieces[i].len);
 		to += pieces[i].len;
 	}
-	return 0;
+	return t->is_noted ? failed(t, evq__notes_put(t->store, table, &noted, pieces, count)) : 0;
 }
 
 int
@@ -126,6 +130,7 @@ int
 evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len)
 {
 	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
+	struct evq__slice noted = { key, key_len };
 	if (t->rc)
 		return t->rc;
 	int rc = open_cursor(t, &t->at[table], table);
@@ -137,5 +142,19 @@ evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t
 	t->dels++;
 	if (!rc)
 		rc = mdb_cursor_del(t->at[table], 0);
+	if (!rc && t->is_noted)
+		rc = evq__notes_del(t->store, table, &noted);
 	return failed(t, rc);
+}
+
+/* The row is there, since the call that deleted it had found it. */
+int
+evq__tree_apply(struct evq__txn *t, const struct evq__note *note)
+{
+	enum evq__table table = (enum evq__table)note->table;
+	int rc = EVQ__NONE;
+	if (note->table < EVQ__TABLES && note->key.len)
+		rc = note->kind == EVQ__NOTE_PUT ? evq__tree_put(t, table, note->key.data, note->key.len, &note->value, 1)
+		                                 : evq__tree_del(t, table, note->key.data, note->key.len);
+	return rc == EVQ__NONE ? EVQ_CORRUPT : rc;
 }

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the life of a transaction: the writer lock around it, and the truth about a commit that failed.
+ * Owns the two ways to write, and what a caller is told when one of them fails.
  *
- * A write that fails half way leaves the transaction fit for nothing but abort: its rc says so, and the
- * commit returns it. A commit that fails may still have happened; while the writer lock is held nobody else
- * can commit, so the transaction number that the store then shows decides it, and where the store cannot be
- * read any more, nothing does.
+ * Where the process has a keeper, a call writes into the tree that is open for all of them, and is done when its
+ * record is in the journal. A transaction of the user's, and every call where there is no keeper, is a transaction
+ * of LMDB's own in its thread: it is not in the journal, so it is flushed twice, with the page that names it,
+ * before anybody builds on it.
  */
 #include "inside.h"
 
 #include <errno.h>
 #include <string.h>
-
-enum { READER_CHECK_INTERVAL = 1024 }; /* writing transactions between looks for dead readers */
 
 int
 evq__store_rc(const struct evq__store *s, int rc)
@@ -35,83 +33,48 @@ evq__store_is_damage(int rc)
 	return rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_BAD_TXN || rc == MDB_CURSOR_FULL || rc == MDB_INVALID;
 }
 
-static void
-check_readers_at_times(struct evq__store *s)
-{
-	int dead;
-	if (++s->begun % READER_CHECK_INTERVAL == 0)
-		(void)mdb_reader_check(s->env, &dead); /* what it cannot do now it does the next time */
-}
+/* ---- our own transactions ---- */
 
 /* A thread that were cancelled with the lock held would take LMDB's writer with it. */
 static int
-lock(struct evq__txn *t)
+take(struct evq__store *s, struct evq__txn *t)
 {
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &t->cancel);
-	int rc = evq__shared_lock(t->store);
+	int rc = evq__tenure_stand_back(s);
+	if (!rc) {
+		rc = evq__shared_take(s, s->lock_timeout_ms);
+		evq__tenure_stood_back(s);
+	}
 	if (rc)
 		(void)pthread_setcancelstate(t->cancel, NULL);
 	return rc;
 }
 
 static void
-unlock(struct evq__txn *t)
+give(struct evq__txn *t)
 {
-	evq__shared_unlock(t->store);
+	evq__shared_give(t->store);
 	(void)pthread_setcancelstate(t->cancel, NULL);
 }
 
 int
-evq__txn_begin(struct evq__store *s, struct evq__txn *out)
+evq__txn_begin_own(struct evq__store *s, struct evq__txn *t)
 {
-	memset(out, 0, sizeof *out);
-	out->store = s;
-	out->writes = 1;
-	int rc = lock(out);
+	memset(t, 0, sizeof *t);
+	t->store = s;
+	int rc = atomic_load(&s->failed);
+	if (!rc)
+		rc = take(s, t);
 	if (rc)
 		return rc;
-	check_readers_at_times(s);
-	if ((rc = mdb_txn_begin(s->env, NULL, 0, &out->mdb)))
-		unlock(out);
-	return evq__store_rc(s, rc);
-}
-
-int
-evq__txn_read(struct evq__store *s, struct evq__txn *out)
-{
-	int dead;
-	memset(out, 0, sizeof *out);
-	out->store = s;
-	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &out->mdb);
-	if (rc == MDB_READERS_FULL && !mdb_reader_check(s->env, &dead) && dead)
-		rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &out->mdb);
+	if ((rc = evq__recover_begin(s, t, 1)))
+		give(t);
 	return rc;
 }
 
-static void
-close_cursors(struct evq__txn *t)
-{
-	for (int i = 0; i < EVQ__TABLES; i++) {
-		if (t->scan[i])
-			mdb_cursor_close(t->scan[i]);
-		if (t->at[i])
-			mdb_cursor_close(t->at[i]);
-	}
-}
-
-void
-evq__txn_abort(struct evq__txn *t)
-{
-	if (!t->writes)
-		close_cursors(t); /* LMDB closes those of a writing transaction itself */
-	mdb_txn_abort(t->mdb);
-	if (t->writes)
-		unlock(t);
-}
-
 /*
- * Another writing transaction tells: LMDB refuses it where the old meta page could not be put back, and else
- * numbers it behind what was committed. Needs: the writer lock.
+ * Whether a commit that failed happened, another transaction tells: LMDB refuses it where the old meta page could
+ * not be put back, and else numbers it behind what was committed. Needs: the tenure.
  */
 static int
 find_outcome(struct evq__store *s, size_t number, int rc)
@@ -121,20 +84,122 @@ find_outcome(struct evq__store *s, size_t number, int rc)
 		return EVQ_UNKNOWN;
 	size_t next_number = mdb_txn_id(next);
 	mdb_txn_abort(next);
-	return next_number > number ? 0 : evq__store_rc(s, rc);
+	return next_number > number ? 0 : rc;
+}
+
+static int
+commit_own(struct evq__txn *t)
+{
+	struct evq__store *s = t->store;
+	size_t number = mdb_txn_id(t->mdb);
+	int rc = t->rc;
+	if (rc)
+		return evq__txn_abort(t, rc);
+	s->shared->journal.is_unsynced = 1; /* before it is true: a death in between leaves it so */
+	if ((rc = evq__recover_commit(s, t)))
+		rc = find_outcome(s, number, rc);
+	if (!rc && (t->is_users || !t->is_lazy) && evq__recover_sync(s)) {
+		atomic_store(&s->failed, EIO);
+		rc = EVQ_UNKNOWN;
+	}
+	give(t);
+	return rc;
+}
+
+/* ---- those of calls ---- */
+
+int
+evq__txn_begin(struct evq__store *s, struct evq__txn *own, struct evq__txn **out)
+{
+	*out = own;
+	return s->tenure.has_keeper ? evq__tenure_enter(s, out) : evq__txn_begin_own(s, own);
 }
 
 int
-evq__txn_commit(struct evq__txn *t)
+evq__txn_commit(struct evq__txn *t, uint64_t *mark)
 {
-	int rc = t->rc;
-	if (rc) {
-		evq__txn_abort(t);
-		return rc;
-	}
-	size_t number = mdb_txn_id(t->mdb);
-	if ((rc = mdb_txn_commit(t->mdb)))
-		rc = find_outcome(t->store, number, rc);
-	unlock(t);
+	*mark = 0;
+	return t->is_shared ? evq__tenure_leave(t->store, 0, mark) : commit_own(t);
+}
+
+int
+evq__txn_abort(struct evq__txn *t, int rc)
+{
+	uint64_t mark;
+	if (t->is_shared)
+		return evq__tenure_leave(t->store, rc, &mark);
+	if (!t->writes)
+		evq__txn_close_cursors(t); /* LMDB closes those of a writing transaction itself */
+	mdb_txn_abort(t->mdb);
+	if (t->writes)
+		give(t);
 	return rc;
+}
+
+int
+evq__txn_settle(struct evq__store *s, uint64_t mark)
+{
+	return mark && !s->is_relaxed ? evq__flush(s, mark) : 0;
+}
+
+/* ---- reading ---- */
+
+void
+evq__txn_close_cursors(struct evq__txn *t)
+{
+	for (int i = 0; i < EVQ__TABLES; i++) {
+		if (t->scan[i])
+			mdb_cursor_close(t->scan[i]);
+		if (t->at[i])
+			mdb_cursor_close(t->at[i]);
+	}
+}
+
+int
+evq__txn_glance(struct evq__store *s, struct evq__txn *t)
+{
+	int dead;
+	memset(t, 0, sizeof *t);
+	t->store = s;
+	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->mdb);
+	if (rc == MDB_READERS_FULL && !mdb_reader_check(s->env, &dead) && dead)
+		rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->mdb);
+	return rc;
+}
+
+/* Another process has what the tree lacks, or died with it: whoever is given the tenure finds it in there. */
+static int
+have_it_committed(struct evq__store *s)
+{
+	struct evq__txn t;
+	if (!atomic_load(&s->shared->journal.is_dirty))
+		return 0;
+	int rc = evq__txn_begin_own(s, &t);
+	return rc ? rc : evq__txn_abort(&t, 0);
+}
+
+int
+evq__txn_snapshot(struct evq__store *s, struct evq__txn *t)
+{
+	int rc = evq__tenure_commit(s, EVQ__ORDER_COMMIT);
+	if (!rc)
+		rc = have_it_committed(s);
+	return rc ? rc : evq__txn_glance(s, t);
+}
+
+int
+evq__txn_is_cheap(struct evq__store *s)
+{
+	return s->tenure.has_keeper && atomic_load(&s->tenure.is_open);
+}
+
+int
+evq__txn_read(struct evq__store *s, struct evq__txn *own, struct evq__txn **out)
+{
+	int rc = evq__tenure_enter_open(s, out);
+	if (rc != EVQ__NONE)
+		return rc;
+	*out = own;
+	rc = have_it_committed(s);
+	return rc ? rc : evq__txn_glance(s, own);
 }

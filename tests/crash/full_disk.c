@@ -52,7 +52,9 @@ fail(int line, const char *what, int rc)
 static int
 open_store(void)
 {
-	int rc = evq_env_open(store, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .map_size = 256 << 20), &env);
+	int rc = evq_env_open(store, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .map_size = 256 << 20,
+	                                          .journal_size = 1 << 20),
+	                      &env);
 	if (!rc && (rc = evq_queue_open(env, "q", EVQ_QUEUE_ATTRS(), &q)))
 		evq_env_close(env);
 	return rc;
@@ -284,6 +286,7 @@ full_at_the_opening(void)
 	for (long pages = 0; pages < 24; pages++) {
 		if (pages % 2) {
 			unlink_in_store("lock.mdb");
+		unlink_in_store("evq.journal");
 			unlink_in_store("evq.shared");
 		}
 		eat_but(pages / 2);
@@ -326,6 +329,7 @@ full_at_the_making(void)
 		close_store();
 		unlink_in_store("data.mdb");
 		unlink_in_store("lock.mdb");
+		unlink_in_store("evq.journal");
 		unlink_in_store("evq.shared");
 		rmdir(store);
 	}

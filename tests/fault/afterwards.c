@@ -35,7 +35,7 @@ complain_finding(const evq_finding *f, void *arg)
 static int
 opens_clean(const char *dir)
 {
-	int rc = evq_env_open(dir, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .map_size = MAP_SIZE), &env);
+	int rc = evq_env_open(dir, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .map_size = MAP_SIZE, .journal_size = 1 << 20), &env);
 	if (rc)
 		return complain("does not open", rc);
 	rc = evq_verify(env, complain_finding, NULL);

@@ -32,7 +32,7 @@ answered(struct thing *t, int rc)
 int
 open_store(evq_env **out)
 {
-	return evq_env_open(store, EVQ_ENV_OPTS(.durability = durability, .map_size = MAP_SIZE), out);
+	return evq_env_open(store, EVQ_ENV_OPTS(.durability = durability, .map_size = MAP_SIZE, .journal_size = 1 << 20), out);
 }
 
 /* Of any length; which one it is stands at its beginning. */
