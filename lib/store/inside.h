@@ -44,6 +44,7 @@ struct evq__journal {
 	uint64_t ring, salt;
 	uint32_t record_max; /* bytes */
 	uint64_t bound;      /* of the journal that the tree may lack, before it is committed */
+	uint64_t begun;      /* up to this sequence number pages were written to; under the tenure */
 };
 
 enum evq__order {
@@ -187,8 +188,8 @@ int evq__journal_append(struct evq__store *s, struct evq__notes *n);
 int evq__journal_read(struct evq__store *s, uint64_t sequence, uint64_t before, struct evq__notes *into,
                       uint64_t *check);
 
-int evq__notes_put(struct evq__store *s, unsigned table, const struct evq__slice *key,
-                   const struct evq__slice *pieces, size_t count);
+/* Where the value goes, until the next note; NULL: *rc says why, 0 for a call whose record would be too long. */
+uint8_t *evq__notes_put(struct evq__store *s, unsigned table, const struct evq__slice *key, size_t value_len, int *rc);
 int evq__notes_del(struct evq__store *s, unsigned table, const struct evq__slice *key);
 void evq__notes_reset(struct evq__notes *n);
 

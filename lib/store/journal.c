@@ -6,6 +6,9 @@
  *
  * It is written with pwrite and not through a mapping: a flush of a mapped page takes several times as long, and
  * a failure would be a signal. Only the holder of the tenure writes.
+ *
+ * The first write to a page is of the whole rest of it, so that the system need not read what was there; and the
+ * file is kept from lying in the cache in large pieces, of which some systems look at every block for each write.
  */
 #include "inside.h"
 
@@ -20,7 +23,7 @@ static const char name[] = "evq.journal", new_name[] = "new.journal";
 
 #define DEFAULT_SIZE (UINT64_C(64) << 20)
 
-enum { RECORD_MAX = 1 << 20, BOUND = 4 << 20, FILL = 1 << 20 };
+enum { RECORD_MAX = 1 << 20, BOUND = 4 << 20, FILL = 1 << 20, PAGE = EVQ__JOURNAL_HEAD };
 
 /* ---- making and opening ---- */
 
@@ -47,7 +50,10 @@ write_new(const struct evq__store *s, int fd, uint64_t size)
 	evq__journal_head_pack(&head, bytes);
 	if (!rc)
 		rc = evq__files_write(fd, bytes, sizeof bytes, 0);
-	return !rc && fsync(fd) ? errno : rc;
+	if (!rc && fsync(fd))
+		rc = errno;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return rc;
 }
 
 /* Whole under another name before it has its own. */
@@ -99,7 +105,9 @@ open_there(struct evq__store *s, int dir_fd)
 		(void)close(fd);
 		return rc;
 	}
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	j->fd = fd;
+	j->begun = 0;
 	j->ring = head.ring;
 	j->salt = head.salt;
 	j->record_max = head.ring / 8 < RECORD_MAX ? (uint32_t)(head.ring / 8) : RECORD_MAX;
@@ -145,7 +153,7 @@ int
 evq__journal_has_room(const struct evq__store *s)
 {
 	const struct evq__progress *p = &s->shared->journal;
-	return s->journal.ring - (atomic_load(&p->end) - p->durable) >= s->journal.record_max;
+	return s->journal.ring - (atomic_load(&p->end) - p->durable) >= s->journal.record_max + PAGE;
 }
 
 /* In the ring, which it may run over the end of. */
@@ -183,13 +191,25 @@ take_back(struct evq__store *s, int rc)
 	return evq__files_rc(s->journal.fd, rc);
 }
 
+/* The length to write: to the end of the page, where it is the first time. Needs: as much room in n. */
+static uint32_t
+whole_pages(struct evq__store *s, struct evq__notes *n, uint64_t end)
+{
+	uint64_t to = end + n->len, page_end = (to + PAGE - 1) / PAGE * PAGE;
+	if (to <= s->journal.begun)
+		return n->len;
+	memset(n->bytes + n->len, 0, (size_t)(page_end - to));
+	s->journal.begun = page_end;
+	return (uint32_t)(page_end - end);
+}
+
 int
 evq__journal_append(struct evq__store *s, struct evq__notes *n)
 {
 	struct evq__progress *p = &s->shared->journal;
 	uint64_t end = p->end;
 	uint64_t check = evq__record_seal(n->bytes, n->len, end, p->chain, s->journal.salt);
-	int rc = move(s, write_some, n->bytes, n->len, end);
+	int rc = move(s, write_some, n->bytes, whole_pages(s, n, end), end);
 	if (rc)
 		return take_back(s, rc);
 	p->chain = check;
@@ -203,14 +223,14 @@ make_room(struct evq__notes *n, uint32_t room)
 {
 	if (room <= n->room)
 		return 0;
-	uint32_t more = n->room ? n->room : 4096;
-	while (more < room)
+	uint32_t more = n->room ? n->room + PAGE : 4 * PAGE;
+	while (more < room + PAGE)
 		more *= 2;
 	uint8_t *bytes = realloc(n->bytes, more);
 	if (!bytes)
 		return ENOMEM;
 	n->bytes = bytes;
-	n->room = more;
+	n->room = more - PAGE; /* for the rest of a page behind */
 	return 0;
 }
 
@@ -257,28 +277,17 @@ next_note(struct evq__store *s, size_t len, int *rc)
 	return at;
 }
 
-int
-evq__notes_put(struct evq__store *s, unsigned table, const struct evq__slice *key,
-               const struct evq__slice *pieces, size_t count)
+uint8_t *
+evq__notes_put(struct evq__store *s, unsigned table, const struct evq__slice *key, size_t value_len, int *rc)
 {
 	uint8_t head[EVQ__NOTE_HEAD];
-	size_t value_len = 0;
-	int rc;
-	for (size_t i = 0; i < count; i++)
-		value_len += pieces[i].len;
 	size_t head_len = evq__note_pack(EVQ__NOTE_PUT, table, key->len, value_len, head);
-	uint8_t *to = next_note(s, head_len + key->len + value_len, &rc);
+	uint8_t *to = next_note(s, head_len + key->len + value_len, rc);
 	if (!to)
-		return rc;
+		return NULL;
 	memcpy(to, head, head_len);
 	memcpy(to + head_len, key->data, key->len);
-	to += head_len + key->len;
-	for (size_t i = 0; i < count; i++) {
-		if (pieces[i].len)
-			memcpy(to, pieces[i].data, pieces[i].len);
-		to += pieces[i].len;
-	}
-	return 0;
+	return to + head_len + key->len;
 }
 
 int

@@ -85,31 +85,60 @@ failed(struct evq__txn *t, int rc)
 	return t->rc;
 }
 
-/* LMDB says where the value goes, so that it is written once, into its page. */
-static int
-put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
-    const struct evq__slice *pieces, size_t count, unsigned flags)
+static size_t
+length(const struct evq__slice *pieces, size_t count)
 {
-	MDB_val k = { key_len, (void *)(uintptr_t)key }, v = { 0, NULL };
-	struct evq__slice noted = { key, key_len };
-	if (t->rc)
-		return t->rc;
+	size_t len = 0;
 	for (size_t i = 0; i < count; i++)
-		v.mv_size += pieces[i].len;
-	t->changes++;
-	t->bulk += v.mv_size >= BULKY ? v.mv_size : 0;
-	int rc = open_cursor(t, &t->put[table], table);
-	if (!rc)
-		rc = mdb_cursor_put(t->put[table], &k, &v, MDB_RESERVE | flags);
-	if (rc)
-		return failed(t, rc);
-	char *to = v.mv_data;
+		len += pieces[i].len;
+	return len;
+}
+
+static void
+join(char *to, const struct evq__slice *pieces, size_t count)
+{
 	for (size_t i = 0; i < count; i++) {
 		if (pieces[i].len)
 			memcpy(to, pieces[i].data, pieces[i].len);
 		to += pieces[i].len;
 	}
-	return t->is_noted ? failed(t, evq__notes_put(t->store, table, &noted, pieces, count)) : 0;
+}
+
+/* LMDB says where the value goes, so that it is written once, into its page. */
+static int
+put_pieces(struct evq__txn *t, MDB_cursor *cursor, MDB_val *k, const struct evq__slice *pieces, size_t count,
+           size_t len, unsigned flags)
+{
+	MDB_val v = { len, NULL };
+	int rc = mdb_cursor_put(cursor, k, &v, MDB_RESERVE | flags);
+	if (!rc)
+		join(v.mv_data, pieces, count);
+	return failed(t, rc);
+}
+
+/* Where it is noted it is in one piece already. */
+static int
+put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+    const struct evq__slice *pieces, size_t count, unsigned flags)
+{
+	MDB_val k = { key_len, (void *)(uintptr_t)key }, v = { length(pieces, count), NULL };
+	struct evq__slice noted = { key, key_len };
+	if (t->rc)
+		return t->rc;
+	t->changes++;
+	t->bulk += v.mv_size >= BULKY ? v.mv_size : 0;
+	int rc = open_cursor(t, &t->put[table], table);
+	if (!rc && t->is_noted) {
+		uint8_t *to = evq__notes_put(t->store, table, &noted, v.mv_size, &rc);
+		if (to)
+			join((char *)to, pieces, count);
+		v.mv_data = to;
+	}
+	if (!rc && v.mv_data)
+		rc = mdb_cursor_put(t->put[table], &k, &v, flags);
+	else if (!rc)
+		return put_pieces(t, t->put[table], &k, pieces, count, v.mv_size, flags);
+	return rc ? failed(t, rc) : 0;
 }
 
 int
