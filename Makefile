@@ -35,7 +35,7 @@ endef
 $(foreach l,$(LAYERS),$(eval $(call layer,$l)))
 
 # What was compiled with other flags is compiled again; what was made for another place, made again.
-$(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault tests/fuzz tests/examples))
+$(shell mkdir -p $(addprefix $(B)/,lib bench tests/model tests/crash tests/fault tests/power tests/fuzz tests/examples))
 remember = $(shell echo '$2' | cmp -s - $1 || echo '$2' > $1)
 $(call remember,$(B)/flags,$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(WERROR))
 $(call remember,$(B)/place,$(PREFIX) $(LIBDIR) $(INCLUDEDIR))
@@ -65,7 +65,8 @@ TEST_FLAGS += -Ilib/base -Ilib/format
 TEST_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/*.c) tests/fuzz/fuzz_format.c)
 MODEL_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/model/*.c))
 EXAMPLES := $(patsubst tests/examples/%.c,$(B)/tests/examples/%,$(wildcard tests/examples/*.c))
-PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/tests/full_disk $(B)/tests/fault_test
+PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/tests/full_disk $(B)/tests/fault_test \
+	$(B)/tests/power_test
 
 $(B)/tests/%.o: tests/%.c $(B)/flags
 	$(call say,CC)$(CC) $(TEST_FLAGS) -MMD -MP -c -o $@ $<
@@ -79,8 +80,10 @@ $(B)/tests/kill_test: $(B)/tests/crash/kill_test.o $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/full_disk: $(B)/tests/crash/full_disk.o $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
-# It replaces functions of libc, for LMDB too.
+# These replace functions of libc, for LMDB too.
 $(B)/tests/fault_test: $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/fault/*.c)) $(B)/libevq.a
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS) -ldl
+$(B)/tests/power_test: $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/power/*.c)) $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS) -ldl
 # Examples see what a user sees, and are held to what a strict user holds to.
 $(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
@@ -99,6 +102,7 @@ check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
 	sh tests/check_install.sh "$(MAKE)" "$(CC) $(CFLAGS) $(LDFLAGS)"
 	$(B)/tests/full_disk
 	$(B)/tests/fault_test
+	$(B)/tests/power_test
 	$(B)/tests/kill_test --seconds $(KILL_SECONDS)
 	$(B)/tests/model_test --ops $(MODEL_OPS)
 	TMPDIR=$(TEST_TMP) $(B)/tests/check_all
