@@ -143,17 +143,19 @@ pick_body(size_t queue)
 {
 	static const size_t lens[] = { 0, 100, 100, 100, 700, 3000, 3000, 20000 };
 	size_t len = lens[any(sizeof(lens) / sizeof(*lens))];
-	if (queue == QUEUE_A && any(60) == 0 && messages_alive(BIG / 2) < 2)
+	if (queue == QUEUE_A && any(60) == 0 && !messages_alive(BIG / 2))
 		len = BIG;
 	return (evq_buf){ bytes + any(BODY_MAX - BIG), len };
 }
 
 static evq_send_opts
-pick_options(void)
+pick_options(size_t len)
 {
 	static const evq_attr attr = { "colour", "green", 5 };
 	evq_send_opts o = { .size = sizeof(o), .priority = any(3) ? 0 : (int)any(5) - 2 };
-	if (any(4) == 0)
+	if (len == BIG) /* it is looked at in each state: not for long */
+		o.priority = 100;
+	else if (any(4) == 0)
 		o.delay_ms = 1 + (int64_t)any(60000);
 	if (any(4) == 0) {
 		o.attrs = &attr;
@@ -173,7 +175,7 @@ op_send(void)
 {
 	size_t queue = pick_queue();
 	evq_buf body = pick_body(queue);
-	evq_send_opts o = pick_options();
+	evq_send_opts o = pick_options(body.len);
 	evq_id id = 0;
 	ledger_begin("send");
 	int rc = expect(evq_send(queues[queue], NULL, body.data, body.len, &o, &id), EVQ_FULL, 0, "send");
@@ -188,7 +190,7 @@ op_send_batch(void)
 	evq_buf bodies[TOGETHER_MAX];
 	evq_id ids[TOGETHER_MAX];
 	size_t queue = pick_queue(), count = 2 + any(TOGETHER_MAX - 1);
-	evq_send_opts o = pick_options();
+	evq_send_opts o = pick_options(0);
 	for (size_t i = 0; i < count; i++)
 		bodies[i] = pick_body(queue);
 	ledger_begin("send batch");
@@ -424,7 +426,7 @@ send_in(evq_txn *txn)
 {
 	size_t queue = pick_queue();
 	evq_buf body = pick_body(queue);
-	evq_send_opts o = pick_options();
+	evq_send_opts o = pick_options(body.len);
 	evq_id id = 0;
 	if (!expect(evq_send(queues[queue], txn, body.data, body.len, &o, &id), EVQ_FULL, 0, "send in a transaction"))
 		sent(queue, &body, &o, id);

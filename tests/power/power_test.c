@@ -71,10 +71,10 @@ run(const struct setting *s, int is_found_out)
 	replay(s, top, is_found_out, &r);
 	const char *why = idle(s, &r);
 	printf("power_test: %s%s%s%s, seed %llu: %zu calls, %zu entries; %zu states at %zu points, %zu had lost something, %zu had "
-	       "undone calls; %zu wrong%s%s%s\n",
+	       "undone calls; %zu of a second loss; %zu wrong%s%s%s\n",
 	       s->durability ? "relaxed" : "full", s->keeper ? ", no keeper" : "", s->lie ? ", lied to about " : "",
 	       s->lie ? s->lie : "", (unsigned long long)s->seed, ledger.call_count - 1, record.count, r.states, r.points,
-	       r.lost, r.undone, r.failures, is_found_out ? ", as it should be" : "", why ? "; NOT A TEST: " : "",
+	       r.lost, r.undone, r.again, r.failures, is_found_out ? ", as it should be" : "", why ? "; NOT A TEST: " : "",
 	       why ? why : "");
 	fflush(stdout);
 	remove_tree(store);

@@ -424,6 +424,15 @@ record_stop(void)
 }
 
 void
+record_leave(void)
+{
+	memset(&record, 0, sizeof(record));
+	memset(fds, 0, sizeof(fds));
+	memset(names, 0, sizeof(names));
+	state = STATE_OFF;
+}
+
+void
 record_forget(void)
 {
 	for (size_t i = 0; i < record.count; i++) {
@@ -432,11 +441,7 @@ record_forget(void)
 		free((void *)(uintptr_t)record.entries[i].to);
 	}
 	free(record.entries);
-	for (int i = 0; i < NAMES; i++) {
+	for (int i = 0; i < NAMES; i++)
 		free(names[i].name);
-		names[i].name = NULL;
-	}
-	memset(&record, 0, sizeof(record));
-	memset(fds, 0, sizeof(fds));
-	state = STATE_OFF;
+	record_leave();
 }

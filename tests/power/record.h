@@ -54,6 +54,7 @@ void record_start(const char *root, const char *lie);
 /* From now on nothing is recorded, and nothing is flushed: the directories of replays are not for keeping. */
 void record_stop(void);
 void record_forget(void);
+void record_leave(void); /* forgets, and gives no memory back, which a child shares */
 int record_has_name(const char *name); /* at the end */
 void record_mark(enum entry_kind kind, uint64_t number);
 void record_print(const struct entry *e, size_t number, void *file);

@@ -9,6 +9,7 @@
  */
 #include "replay.h"
 
+#include "again.h"
 #include "dice.h"
 #include "disk.h"
 #include "ledger.h"
@@ -24,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { VARIANTS = 4, FAILURES_MAX = 20, KEPT_MAX = 3, SECONDS_MAX = 60, STORY = 120 };
+enum { VARIANTS = 4, FAILURES_MAX = 20, KEPT_MAX = 3, SECONDS_MAX = 30, STORY = 120, AGAIN_EVERY = 16 };
 
 struct state {
 	size_t entries;
@@ -38,13 +39,13 @@ static size_t plan_count;
 /* In memory that the processes share. */
 static struct progress {
 	size_t at; /* state */
-	size_t lost, undone;
+	size_t lost, undone, again;
 	int wrong;
 	char complaint[sizeof(complaint)];
 } *progress;
 
 static const struct setting *setting;
-static char state_dir[400];
+static char state_dir[400], again_dir[400];
 
 /* ---- the plan ------------------------------------------------------------------------------------------- */
 
@@ -162,6 +163,34 @@ read_marks(struct known *k, size_t entries)
 	}
 }
 
+static void
+lose_power_again(struct span span, uint64_t seed)
+{
+	progress->wrong = again(state_dir, again_dir, setting, span, seed, &progress->again);
+	memcpy(progress->complaint, complaint, sizeof(complaint));
+	_exit(0);
+}
+
+static int
+try_again(struct span span, uint64_t seed)
+{
+	int status = -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		alarm(SECONDS_MAX);
+		lose_power_again(span, seed);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		_exit(2);
+	if (status == 0 && !progress->wrong)
+		return 0;
+	if (status)
+		snprintf(complaint, sizeof(complaint), "ended with status %d when the power failed again", status);
+	else
+		memcpy(complaint, progress->complaint, sizeof(complaint));
+	return 1;
+}
+
 static int
 try_state(struct disk *d, struct known *k, const struct state *s)
 {
@@ -171,8 +200,11 @@ try_state(struct disk *d, struct known *k, const struct state *s)
 	read_marks(k, s->entries);
 	remove_tree(state_dir);
 	disk_lay(d, s->how, s->seed, state_dir, NULL, &kept);
-	int wrong = look(state_dir, setting, setting->durability == EVQ_DURABLE_FULL ? k->answered : k->synced, k->started,
-	                 &call);
+	struct span span = { setting->durability == EVQ_DURABLE_FULL ? k->answered : k->synced, k->started };
+	int is_twice = s->seed % AGAIN_EVERY == 0;
+	if (is_twice && try_again(span, s->seed))
+		return 1;
+	int wrong = look(state_dir, setting, span.first, span.last, &call);
 	progress->lost += kept.lost > 0;
 	progress->undone += !wrong && call < k->answered;
 	return wrong;
@@ -188,7 +220,7 @@ go_through(size_t from, int quiet)
 	signal(SIGSEGV, SIG_DFL); /* what a sanitizer has to say of them takes long */
 	signal(SIGBUS, SIG_DFL);
 	for (progress->at = from; progress->at < plan_count; progress->at++) {
-		alarm(SECONDS_MAX);
+		alarm(2 * SECONDS_MAX);
 		if (!try_state(d, &k, &plan[progress->at]))
 			continue;
 		memcpy(progress->complaint, complaint, sizeof(complaint));
@@ -291,6 +323,7 @@ replay(const struct setting *s, const char *top, int quiet, struct replay *out)
 	setting = s;
 	share_progress();
 	snprintf(state_dir, sizeof(state_dir), "%s/state", top);
+	snprintf(again_dir, sizeof(again_dir), "%s/again", top);
 	*out = (struct replay){ .points = make_plan() };
 	for (size_t from = 0; from < plan_count && out->failures < FAILURES_MAX; from = progress->at + 1) {
 		progress->wrong = 0;
@@ -307,6 +340,9 @@ replay(const struct setting *s, const char *top, int quiet, struct replay *out)
 	out->states = progress->at < plan_count ? progress->at + 1 : plan_count;
 	out->lost = progress->lost;
 	out->undone = progress->undone;
+	out->again = progress->again;
 	remove_tree(state_dir);
+	if (!out->failures || quiet)
+		remove_tree(again_dir);
 	free(plan);
 }

@@ -9,6 +9,7 @@ struct replay {
 	size_t states, points;
 	size_t lost;   /* states that are not as if all had been written */
 	size_t undone; /* states in which something that was answered is not there */
+	size_t again;  /* states of a second power loss */
 	size_t failures;
 };
 
