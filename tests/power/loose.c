@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum mapped { MAPPED_ABSENT, MAPPED_NEW, MAPPED_ANY };
+
 struct choice {
 	struct disk *d;
 	enum disk_how how;
@@ -23,7 +25,7 @@ struct choice {
 	size_t moment; /* entry */
 	size_t share;  /* of eight, kept by DISK_RANDOM */
 	int strict;    /* a flush of a file leaves its name loose */
-	enum { MAPPED_ABSENT, MAPPED_NEW, MAPPED_ANY } mapped;
+	enum mapped mapped;
 	FILE *tell;
 	struct disk_kept *out;
 };
@@ -114,7 +116,7 @@ choose(struct choice *c, struct disk *d, size_t on_disk)
 	c->spot = on_disk ? dice_below(&c->dice, on_disk) : 0;
 	c->share = shares[dice_below(&c->dice, 3)];
 	c->strict = (int)dice_below(&c->dice, 2);
-	c->mapped = (int)dice_below(&c->dice, 3);
+	c->mapped = (enum mapped)dice_below(&c->dice, 3);
 }
 
 /* How many of the writes to a page are there. */
