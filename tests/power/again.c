@@ -11,7 +11,6 @@
 #include "dice.h"
 #include "disk.h"
 #include "record.h"
-#include "replay.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -81,7 +80,7 @@ static int
 recover(const char *dir, const struct setting *s, uint64_t *dice)
 {
 	evq_env *env = NULL;
-	int rc = life_open(dir, s, &env);
+	int rc = life_open(dir, s, NULL, &env);
 	if (rc)
 		return rc;
 	(void)nanosleep(&(struct timespec){ 0, (long)dice_below(dice, 5) * 2000000 }, NULL);
@@ -95,14 +94,12 @@ lose_power(struct disk *d, const char *dir, const struct setting *s, size_t from
 	struct disk_kept kept;
 	enum disk_how how = (enum disk_how)(seed % DISK_HOWS);
 	size_t call;
-	remove_tree(dir);
 	disk_lay(d, how, seed, dir, NULL, &kept);
 	int wrong = look(dir, s, span.first, span.last, &call);
 	if (wrong) {
 		size_t n = strlen(complaint);
 		snprintf(complaint + n, sizeof(complaint) - n, "; when the power failed again, after %zu entries of %zu, %d",
 		         d->next - from, record.count - from, (int)how);
-		remove_tree(dir);
 		disk_lay(d, how, seed, dir, NULL, &kept);
 	}
 	return wrong;
@@ -129,7 +126,7 @@ int
 again(const char *dir, const char *copy, const struct setting *s, struct span span, uint64_t seed, size_t *states)
 {
 	record_leave();
-	remove_tree(copy);
+	disk_remove(copy);
 	record_start(copy, s->lie);
 	copy_store(dir, copy);
 	size_t from = record.count;

@@ -78,8 +78,10 @@ void disk_free(struct disk *d);
 void disk_go_on(struct disk *d, size_t entries); /* to after that many of them */
 size_t disk_loose(const struct disk *d); /* 0: there is one state only */
 
-/* loose.c: makes the state in dir, which is not there. tell, or NULL: what was chosen. */
+/* loose.c: makes the state in dir, of what is there. tell, or NULL: what was chosen. */
 void disk_lay(struct disk *d, enum disk_how how, uint64_t seed, const char *dir, FILE *tell, struct disk_kept *out);
+
+void disk_remove(const char *dir); /* and what is in it */
 
 void disk_names_apply(struct disk_names *names, size_t entry);
 int disk_cuts(size_t entry, uint64_t at); /* is it a size that ends the file before at? */

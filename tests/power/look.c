@@ -50,7 +50,7 @@ complain_finding(const evq_finding *f, void *arg)
 static int
 opens_clean(const char *dir, const struct setting *s)
 {
-	int rc = life_open(dir, s, &env);
+	int rc = life_open(dir, s, NULL, &env);
 	if (rc) {
 		env = NULL;
 		return complain("evq_env_open", rc);

@@ -8,12 +8,16 @@
 #include "dice.h"
 #include "record.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { GAP = 4 * RECORD_PAGE };
 
 enum mapped { MAPPED_ABSENT, MAPPED_NEW, MAPPED_ANY };
 
@@ -218,19 +222,37 @@ write_at(int fd, const unsigned char *bytes, size_t len, uint64_t at)
 	must(pwrite(fd, bytes, len, (off_t)at) == (ssize_t)len, "pwrite");
 }
 
-/* What is zero is left out, which is the same. */
+/* From where on the file may hold something. */
+static size_t
+next_data(int fd, size_t at)
+{
+	off_t next = lseek(fd, (off_t)at, SEEK_DATA);
+	must(next >= 0 || errno == ENXIO, "lseek");
+	return next < 0 ? SIZE_MAX : (size_t)next / RECORD_PAGE * RECORD_PAGE;
+}
+
+/*
+ * Over the file of the state before, since to give memory back and take it again takes longer. What is zero in both is
+ * left out; a few such pages between others are not worth a call.
+ */
 static void
 write_base(int fd, const struct disk_file *f)
 {
-	size_t end = (f->size + RECORD_PAGE - 1) / RECORD_PAGE * RECORD_PAGE, from = 0, at = 0;
-	for (; at < end; at += RECORD_PAGE)
-		if (is_zero(f->base + at)) {
-			if (from < at)
-				write_at(fd, f->base + from, at - from, from);
-			from = at + RECORD_PAGE;
+	size_t end = (f->size + RECORD_PAGE - 1) / RECORD_PAGE * RECORD_PAGE, from = 0, to = 0;
+	must(ftruncate(fd, (off_t)f->size) == 0, "ftruncate");
+	size_t data = next_data(fd, 0);
+	for (size_t at = 0; at < end; at += RECORD_PAGE) {
+		if (is_zero(f->base + at) && at < data)
+			continue;
+		if (at - to > GAP) {
+			write_at(fd, f->base + from, to - from, from);
+			from = at;
 		}
-	if (from < at)
-		write_at(fd, f->base + from, at - from, from);
+		to = at + RECORD_PAGE;
+		if (at >= data)
+			data = next_data(fd, to);
+	}
+	write_at(fd, f->base + from, to - from, from);
 	must(ftruncate(fd, (off_t)f->size) == 0, "ftruncate");
 }
 
@@ -310,12 +332,9 @@ static void
 lay_file(struct choice *c, int dir_fd, const struct disk_name *name)
 {
 	const struct disk_file *f = &c->d->files[name->file];
-	if (f->is_mapped && c->mapped == MAPPED_ABSENT)
-		return;
-	int fd = openat(dir_fd, name->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = openat(dir_fd, name->name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	must(fd >= 0, name->name);
-	if (f->size)
-		write_base(fd, f);
+	write_base(fd, f);
 	size_t until = sizes_until(c, f);
 	uint64_t size = resize(fd, f, until);
 	for (size_t i = 0; i < c->d->spot_count; i++)
@@ -325,6 +344,43 @@ lay_file(struct choice *c, int dir_fd, const struct disk_name *name)
 	close(fd);
 	if (c->tell)
 		fprintf(c->tell, "file %u is %s, %llu bytes\n", name->file, name->name, (unsigned long long)size);
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+void
+disk_remove(const char *path)
+{
+	(void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int
+is_there(const struct choice *c, const struct disk_name *name)
+{
+	return !c->d->files[name->file].is_mapped || c->mapped != MAPPED_ABSENT;
+}
+
+/* What the state before left. */
+static void
+remove_others(const struct choice *c, int dir_fd, const struct disk_names *names)
+{
+	DIR *dir = fdopendir(dup(dir_fd));
+	must(dir != NULL, "opendir");
+	for (struct dirent *file; (file = readdir(dir));) {
+		size_t i = 0;
+		while (i < names->count && (strcmp(names->at[i].name, file->d_name) != 0 || !is_there(c, &names->at[i])))
+			i++;
+		if (file->d_name[0] != '.' && i == names->count)
+			must(unlinkat(dir_fd, file->d_name, 0) == 0, file->d_name);
+	}
+	closedir(dir);
 }
 
 void
@@ -337,12 +393,16 @@ disk_lay(struct disk *d, enum disk_how how, uint64_t seed, const char *dir, FILE
 	out->loose = on_disk + d->op_count;
 	choose(&c, d, on_disk);
 	struct disk_names names = choose_names(&c);
-	if (!names.made)
+	if (!names.made) {
+		disk_remove(dir);
 		return;
-	must(mkdir(dir, 0700) == 0, dir);
+	}
+	must(mkdir(dir, 0700) == 0 || errno == EEXIST, dir);
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(dir_fd >= 0, dir);
+	remove_others(&c, dir_fd, &names);
 	for (size_t i = 0; i < names.count; i++)
-		lay_file(&c, dir_fd, &names.at[i]);
+		if (is_there(&c, &names.at[i]))
+			lay_file(&c, dir_fd, &names.at[i]);
 	close(dir_fd);
 }

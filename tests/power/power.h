@@ -21,7 +21,7 @@ enum { MAP_SIZE = 16 << 20, JOURNAL_SIZE = 1 << 20, BODY_MAX = 3 << 20, ROW_MAX 
 #define USER_DB "mine"
 
 /* life.c */
-int life_open(const char *dir, const struct setting *s, evq_env **out);
+int life_open(const char *dir, const struct setting *s, evq_clock_fn *clock, evq_env **out); /* NULL: the library's */
 void life(const char *dir, const struct setting *s);
 
 /*

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Owns the record: its lock, its entries, which descriptor is which file, which name is which file, and what mapped
- * files held last. A file is numbered when it gets its first name and keeps its number under any other; one that
- * comes again under the name of one that is gone is another.
- */
+/* Owns the record: its lock, its entries, and what mapped files held last. */
 #include "record.h"
 
+#include "names.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,25 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FDS = 1024, NAMES = 64, MAPS = 16 };
-enum fd_kind { FD_NONE, FD_FILE, FD_DIR, FD_PARENT };
+enum { MAPS = 16 };
 
 struct record record;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static enum { STATE_OFF, STATE_ON, STATE_STOPPED } state;
-static const char *root, *lie;
-
-static struct {
-	enum fd_kind kind;
-	unsigned file;
-	int syncs; /* a write through it is flushed when it returns */
-} fds[FDS];
-
-static struct {
-	char *name; /* NULL: free */
-	unsigned file;
-} names[NAMES];
+static const char *lie;
 
 static struct {
 	unsigned char *at, *last;
@@ -41,8 +26,8 @@ static struct {
 	unsigned file;
 } maps[MAPS];
 
-static void
-die(const char *what)
+void
+record_die(const char *what)
 {
 	perror(what);
 	_exit(2);
@@ -53,15 +38,9 @@ copy(const void *bytes, size_t len)
 {
 	void *p = malloc(len ? len : 1);
 	if (!p)
-		die("record");
+		record_die("record");
 	memcpy(p, bytes, len);
 	return p;
-}
-
-static char *
-copy_name(const char *name)
-{
-	return copy(name, strlen(name) + 1);
 }
 
 /* ---- entries ---------------------------------------------------------------------------------------- */
@@ -73,7 +52,7 @@ append(struct entry e)
 		record.room = record.room ? record.room * 2 : 4096;
 		record.entries = realloc(record.entries, record.room * sizeof(*record.entries));
 		if (!record.entries)
-			die("record");
+			record_die("record");
 	}
 	record.entries[record.count] = e;
 	return &record.entries[record.count++];
@@ -111,11 +90,11 @@ append_maps(void)
 		}
 }
 
-static struct entry *
-add(struct entry e)
+void
+record_add(struct entry e)
 {
 	append_maps();
-	return append(e);
+	append(e);
 }
 
 void
@@ -123,7 +102,7 @@ record_mark(enum entry_kind kind, uint64_t number)
 {
 	if (!record_begin_any())
 		return;
-	add((struct entry){ .kind = kind, .at = number });
+	record_add((struct entry){ .kind = kind, .at = number });
 	record_end();
 }
 
@@ -147,158 +126,15 @@ record_print(const struct entry *e, size_t number, void *file)
 	fprintf(file, "\n");
 }
 
-/* ---- names and descriptors --------------------------------------------------------------------------- */
-
-/* The name in the directory; "." for itself, ".." for its parent; NULL for what is elsewhere. */
-static const char *
-name_of(int dir_fd, const char *path)
-{
-	size_t len = strlen(root);
-	if (path[0] == '/' && strncmp(path, root, len) == 0 && (path[len] == '/' || !path[len]))
-		path = path[len] ? path + len + 1 : ".";
-	else if (path[0] == '/' || dir_fd < 0 || dir_fd >= FDS || fds[dir_fd].kind != FD_DIR)
-		return NULL;
-	return *path && !strchr(path, '/') ? path : NULL;
-}
-
-static int
-find_name(const char *name)
-{
-	for (int i = 0; i < NAMES; i++)
-		if (names[i].name && strcmp(names[i].name, name) == 0)
-			return i;
-	return -1;
-}
-
-int
-record_has_name(const char *name)
-{
-	return find_name(name) >= 0;
-}
-
-static void
-drop_name(const char *name)
-{
-	int i = find_name(name);
-	if (i < 0)
-		return;
-	free(names[i].name);
-	names[i].name = NULL;
-}
-
-static void
-set_name(const char *name, unsigned file)
-{
-	int i = 0;
-	drop_name(name);
-	while (i < NAMES && names[i].name)
-		i++;
-	if (i == NAMES)
-		die("more names than expected");
-	names[i].name = copy_name(name);
-	names[i].file = file;
-}
-
-static int
-is_lied_about(unsigned file)
-{
-	int i = lie ? find_name(lie) : -1;
-	return i >= 0 && names[i].file == file;
-}
-
-static unsigned
-open_file(const char *name, int flags)
-{
-	int i = find_name(name);
-	if (i < 0) {
-		set_name(name, record.files);
-		add((struct entry){ .kind = ENTRY_LINK, .file = record.files, .name = copy_name(name) });
-		return record.files++;
-	}
-	if (flags & O_TRUNC)
-		add((struct entry){ .kind = ENTRY_SIZE, .file = names[i].file });
-	return names[i].file;
-}
-
-void
-record_opened(int fd, int dir_fd, const char *path, int flags)
-{
-	const char *name = fd >= 0 ? name_of(dir_fd, path) : NULL;
-	if (!name)
-		return;
-	if (fd >= FDS)
-		die("more descriptors than expected");
-	memset(&fds[fd], 0, sizeof(fds[fd]));
-	fds[fd].kind = strcmp(name, ".") == 0 ? FD_DIR : strcmp(name, "..") == 0 ? FD_PARENT : FD_FILE;
-	fds[fd].syncs = (flags & O_DSYNC) != 0; /* which O_SYNC contains */
-	if (fds[fd].kind == FD_FILE)
-		fds[fd].file = open_file(name, flags);
-}
-
-void
-record_copied(int fd, int from)
-{
-	if (fd >= 0 && fd < FDS && from >= 0 && from < FDS)
-		fds[fd] = fds[from];
-}
-
-void
-record_closed(int fd)
-{
-	if (fd >= 0 && fd < FDS)
-		fds[fd].kind = FD_NONE;
-}
-
-void
-record_renamed(int dir_fd, const char *path, int to_dir_fd, const char *to)
-{
-	const char *name = name_of(dir_fd, path), *new_name = name_of(to_dir_fd, to);
-	int i = name ? find_name(name) : -1;
-	if (i < 0 || !new_name)
-		return;
-	unsigned file = names[i].file;
-	add((struct entry){ .kind = ENTRY_RENAME, .file = file, .name = copy_name(name), .to = copy_name(new_name) });
-	drop_name(name);
-	set_name(new_name, file);
-}
-
-void
-record_linked(int dir_fd, const char *path, int to_dir_fd, const char *to)
-{
-	const char *name = name_of(dir_fd, path), *new_name = name_of(to_dir_fd, to);
-	int i = name ? find_name(name) : -1;
-	if (i < 0 || !new_name)
-		return;
-	add((struct entry){ .kind = ENTRY_LINK, .file = names[i].file, .name = copy_name(new_name) });
-	set_name(new_name, names[i].file);
-}
-
-void
-record_unlinked(int dir_fd, const char *path)
-{
-	const char *name = name_of(dir_fd, path);
-	if (!name || find_name(name) < 0)
-		return;
-	add((struct entry){ .kind = ENTRY_UNLINK, .name = copy_name(name) });
-	drop_name(name);
-}
-
-void
-record_made(const char *path)
-{
-	if (strcmp(path, root) == 0)
-		add((struct entry){ .kind = ENTRY_MKDIR });
-}
-
 /* ---- contents ----------------------------------------------------------------------------------------- */
 
 static void
 add_flush(unsigned file, uint64_t at, uint64_t len, size_t covers)
 {
-	if (is_lied_about(file))
+	if (names_is(file, lie))
 		record.lies++;
 	else
-		add((struct entry){ .kind = ENTRY_FLUSH, .file = file, .at = at, .len = len, .covers = covers });
+		record_add((struct entry){ .kind = ENTRY_FLUSH, .file = file, .at = at, .len = len, .covers = covers });
 }
 
 void
@@ -310,13 +146,13 @@ record_wrote(int fd, int64_t at, const struct iovec *v, ssize_t len)
 	append_maps();
 	for (; left; v++) {
 		size_t n = v->iov_len < left ? v->iov_len : left;
-		append_write(fds[fd].file, to, v->iov_base, n);
+		append_write(names_fd(fd)->file, to, v->iov_base, n);
 		to += n;
 		if (left -= n)
 			record.entries[record.count - 1].more = 1;
 	}
-	if (fds[fd].syncs && len > 0)
-		add_flush(fds[fd].file, (uint64_t)at, (uint64_t)len, record.count);
+	if (names_fd(fd)->syncs && len > 0)
+		add_flush(names_fd(fd)->file, (uint64_t)at, (uint64_t)len, record.count);
 	errno = error;
 }
 
@@ -325,7 +161,7 @@ record_sized(int fd)
 {
 	struct stat st;
 	if (fstat(fd, &st) == 0)
-		add((struct entry){ .kind = ENTRY_SIZE, .file = fds[fd].file, .at = (uint64_t)st.st_size });
+		record_add((struct entry){ .kind = ENTRY_SIZE, .file = names_fd(fd)->file, .at = (uint64_t)st.st_size });
 }
 
 size_t
@@ -342,10 +178,10 @@ record_flushed(int fd, size_t covers)
 {
 	if (!record_begin(fd))
 		return;
-	if (fds[fd].kind == FD_FILE)
-		add_flush(fds[fd].file, 0, UINT64_MAX, covers);
+	if (names_fd(fd)->kind == FD_FILE)
+		add_flush(names_fd(fd)->file, 0, UINT64_MAX, covers);
 	else
-		add((struct entry){ .kind = fds[fd].kind == FD_DIR ? ENTRY_FLUSH_DIR : ENTRY_FLUSH_PARENT, .covers = covers });
+		record_add((struct entry){ .kind = names_fd(fd)->kind == FD_DIR ? ENTRY_FLUSH_DIR : ENTRY_FLUSH_PARENT, .covers = covers });
 	record_end();
 }
 
@@ -357,10 +193,10 @@ record_mapped(int fd, void *at, size_t len)
 	while (i < MAPS && maps[i].at)
 		i++;
 	if (i == MAPS || fstat(fd, &st))
-		die("mapping");
+		record_die("mapping");
 	maps[i].len = len < (size_t)st.st_size ? len : (size_t)st.st_size; /* there is nothing behind the end to look at */
 	maps[i].last = calloc(1, maps[i].len + 1);
-	maps[i].file = fds[fd].file;
+	maps[i].file = names_fd(fd)->file;
 	maps[i].at = at;
 }
 
@@ -389,9 +225,9 @@ record_begin_any(void)
 int
 record_begin(int fd)
 {
-	if (fd < 0 || fd >= FDS || !record_begin_any())
+	if (!record_begin_any())
 		return 0;
-	if (fds[fd].kind != FD_NONE)
+	if (names_fd(fd)->kind != FD_NONE)
 		return 1;
 	record_end();
 	return 0;
@@ -412,7 +248,7 @@ record_is_stopped(void)
 void
 record_start(const char *path, const char *lied_about)
 {
-	root = path;
+	names_start(path);
 	lie = lied_about;
 	state = STATE_ON;
 }
@@ -427,8 +263,6 @@ void
 record_leave(void)
 {
 	memset(&record, 0, sizeof(record));
-	memset(fds, 0, sizeof(fds));
-	memset(names, 0, sizeof(names));
 	state = STATE_OFF;
 }
 
@@ -441,7 +275,5 @@ record_forget(void)
 		free((void *)(uintptr_t)record.entries[i].to);
 	}
 	free(record.entries);
-	for (int i = 0; i < NAMES; i++)
-		free(names[i].name);
 	record_leave();
 }

@@ -59,6 +59,11 @@ int record_has_name(const char *name); /* at the end */
 void record_mark(enum entry_kind kind, uint64_t number);
 void record_print(const struct entry *e, size_t number, void *file);
 
+/* ---- for names.c ---- */
+
+void record_add(struct entry e); /* Needs: the lock. */
+_Noreturn void record_die(const char *what);
+
 /* ---- for interpose.c ---- */
 
 /* Is the file behind fd recorded? Then the lock is held until record_end(). */

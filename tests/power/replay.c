@@ -15,13 +15,11 @@
 #include "ledger.h"
 #include "record.h"
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,7 +196,6 @@ try_state(struct disk *d, struct known *k, const struct state *s)
 	size_t call = 0;
 	disk_go_on(d, s->entries);
 	read_marks(k, s->entries);
-	remove_tree(state_dir);
 	disk_lay(d, s->how, s->seed, state_dir, NULL, &kept);
 	struct span span = { setting->durability == EVQ_DURABLE_FULL ? k->answered : k->synced, k->started };
 	int is_twice = s->seed % AGAIN_EVERY == 0;
@@ -266,7 +263,6 @@ tell_story(size_t number, int unused)
 	        setting->keeper ? "no keeper" : "keeper", s->entries, record.count, hows[s->how],
 	        (unsigned long long)s->seed);
 	disk_go_on(d, s->entries);
-	remove_tree(kept_dir);
 	disk_lay(d, s->how, s->seed, kept_dir, f, &kept);
 	fprintf(f, "\nthe last entries:\n");
 	for (size_t i = s->entries > STORY ? s->entries - STORY : 0; i < s->entries; i++) {
@@ -291,21 +287,6 @@ report(const char *top, size_t number, size_t failures)
 }
 
 /* ---- the replay ------------------------------------------------------------------------------------------ */
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-void
-remove_tree(const char *path)
-{
-	(void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static void
 share_progress(void)
@@ -341,8 +322,8 @@ replay(const struct setting *s, const char *top, int quiet, struct replay *out)
 	out->lost = progress->lost;
 	out->undone = progress->undone;
 	out->again = progress->again;
-	remove_tree(state_dir);
+	disk_remove(state_dir);
 	if (!out->failures || quiet)
-		remove_tree(again_dir);
+		disk_remove(again_dir);
 	free(plan);
 }

@@ -15,6 +15,5 @@ struct replay {
 
 /* top: a directory of ours. A state that is wrong is kept in it, with its story; unless quiet. */
 void replay(const struct setting *s, const char *top, int quiet, struct replay *out);
-void remove_tree(const char *path);
 
 #endif
