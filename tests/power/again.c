@@ -64,7 +64,8 @@ copy_store(const char *from, const char *to)
 	if (!d) /* there was none yet */
 		return;
 	must(mkdir(to, 0700) == 0, to);
-	int to_dir = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC), parent = openat(to_dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int to_dir = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int parent = openat(to_dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(to_dir >= 0 && parent >= 0, to);
 	for (struct dirent *file; (file = readdir(d));)
 		if (file->d_name[0] != '.')

@@ -113,7 +113,8 @@ send_in(evq_txn *txn)
 	evq_buf body = life_pick_body(queue);
 	evq_send_opts o = life_pick_options(body.len);
 	evq_id id = 0;
-	if (!life_expect(evq_send(life_queues[queue], txn, body.data, body.len, &o, &id), EVQ_FULL, 0, "send in a transaction"))
+	int rc = evq_send(life_queues[queue], txn, body.data, body.len, &o, &id);
+	if (!life_expect(rc, EVQ_FULL, 0, "send in a transaction"))
 		life_sent(queue, &body, &o, id);
 }
 
@@ -121,7 +122,8 @@ static void
 receive_and_delete_in(evq_txn *txn)
 {
 	size_t queue = life_pick_queue();
-	if (life_expect(evq_receive(life_queues[queue], txn, NULL, life_batch), EVQ_EMPTY, 0, "receive in a transaction"))
+	int rc = evq_receive(life_queues[queue], txn, NULL, life_batch);
+	if (life_expect(rc, EVQ_EMPTY, 0, "receive in a transaction"))
 		return;
 	const evq_delivery *d = evq_batch_at(life_batch, 0);
 	MUST(evq_delete(life_queues[queue], txn, &d->receipt));

@@ -206,8 +206,8 @@ complain_difference(size_t first, size_t last)
 		n += snprintf(complaint + n, sizeof(complaint) - (size_t)n, "; after the first: %s %" PRIu64 " is missing",
 		              item->queue ? item->queue : "row", item->id);
 	if (f)
-		snprintf(complaint + n, sizeof(complaint) - (size_t)n, "; after the last: %s %" PRIu64 " is too much", f->what,
-		         f->id);
+		snprintf(complaint + n, sizeof(complaint) - (size_t)n, "; after the last: %s %" PRIu64 " is too much",
+		         f->what, f->id);
 	return 1;
 }
 

@@ -152,7 +152,8 @@ record_renamed(int dir_fd, const char *path, int to_dir_fd, const char *to)
 	if (i < 0 || !new_name)
 		return;
 	unsigned file = names[i].file;
-	record_add((struct entry){ .kind = ENTRY_RENAME, .file = file, .name = copy_name(name), .to = copy_name(new_name) });
+	record_add((struct entry){
+		.kind = ENTRY_RENAME, .file = file, .name = copy_name(name), .to = copy_name(new_name) });
 	drop_name(name);
 	set_name(new_name, file);
 }

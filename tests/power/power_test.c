@@ -9,8 +9,9 @@
  *
  * Without --durability, --no-keeper or --lie it is a mix of settings, and a test of this test: a disk that lies about
  * the flushes of a file on which durability rests must be found out. With --lie it is such a disk for the FILE
- * named, evq.journal or data.mdb, and what it lost is reported as wrong. EVQ_TEST_SMALL=1 tries fewer states. DIR, else $TMPDIR, else /dev/shm, is where
- * a directory is made; what was wrong is kept in it. Exit status 0, or 1 where something was.
+ * named, evq.journal or data.mdb, and what it lost is reported as wrong.
+ * DIR, else $TMPDIR, else /dev/shm, is where a directory is made; what was wrong is kept in it. EVQ_TEST_SMALL=1 in the
+ * environment tries fewer states. Exit status 0, or 1 where something was wrong.
  *
  * With the same seed the calls are the same, and without a keeper also what the disk is asked for.
  */
@@ -72,8 +73,8 @@ run(const struct setting *s, int is_found_out)
 	record_stop();
 	replay(s, top, is_found_out, &r);
 	const char *why = idle(s, &r);
-	printf("power_test: %s%s%s%s, seed %llu: %zu calls, %zu entries; %zu states at %zu points, %zu had lost something, %zu had "
-	       "undone calls; %zu of a second loss; %zu wrong%s%s%s\n",
+	printf("power_test: %s%s%s%s, seed %llu: %zu calls, %zu entries; %zu states at %zu points, %zu had lost something, "
+	       "%zu had undone calls; %zu of a second loss; %zu wrong%s%s%s\n",
 	       s->durability ? "relaxed" : "full", s->keeper ? ", no keeper" : "", s->lie ? ", lied to about " : "",
 	       s->lie ? s->lie : "", (unsigned long long)s->seed, ledger.call_count - 1, record.count, r.states, r.points,
 	       r.lost, r.undone, r.again, r.failures, is_found_out ? ", as it should be" : "", why ? "; NOT A TEST: " : "",
@@ -157,7 +158,8 @@ take_option(struct setting *s, const char **dir, const char *name, const char *v
 int
 main(int argc, char **argv)
 {
-	struct setting s = { .ops = OPS, .states = STATES, .seed = (uint64_t)time(NULL) * 1000 + (uint64_t)getpid() % 1000 };
+	uint64_t seed = (uint64_t)time(NULL) * 1000 + (uint64_t)getpid() % 1000;
+	struct setting s = { .ops = OPS, .states = STATES, .seed = seed };
 	const char *dir = NULL;
 	if (getenv("EVQ_TEST_SMALL"))
 		s.states /= 4;

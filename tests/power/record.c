@@ -178,10 +178,12 @@ record_flushed(int fd, size_t covers)
 {
 	if (!record_begin(fd))
 		return;
-	if (names_fd(fd)->kind == FD_FILE)
-		add_flush(names_fd(fd)->file, 0, UINT64_MAX, covers);
+	const struct names_fd *of = names_fd(fd);
+	enum entry_kind kind = of->kind == FD_DIR ? ENTRY_FLUSH_DIR : ENTRY_FLUSH_PARENT;
+	if (of->kind == FD_FILE)
+		add_flush(of->file, 0, UINT64_MAX, covers);
 	else
-		record_add((struct entry){ .kind = names_fd(fd)->kind == FD_DIR ? ENTRY_FLUSH_DIR : ENTRY_FLUSH_PARENT, .covers = covers });
+		record_add((struct entry){ .kind = kind, .covers = covers });
 	record_end();
 }
 

@@ -252,7 +252,8 @@ static char kept_dir[420], story_name[440];
 static void
 tell_story(size_t number, int unused)
 {
-	static const char *const hows[] = { "nothing", "all", "all but one", "only one", "until", "since", "random", "torn" };
+	static const char *const hows[DISK_HOWS] = { "nothing", "all",   "all but one", "only one",
+		                                     "until",   "since", "random",      "torn" };
 	const struct state *s = &plan[number];
 	struct disk *d = disk_new();
 	struct disk_kept kept;
@@ -284,6 +285,9 @@ report(const char *top, size_t number, size_t failures)
 	snprintf(story_name, sizeof(story_name), "%s.txt", kept_dir);
 	in_child(tell_story, number, 0);
 	printf("power_test: kept %s and %s\n", kept_dir, story_name);
+	snprintf(story_name, sizeof(story_name), "%s.again", kept_dir);
+	if (strstr(progress->complaint, "again,") && rename(again_dir, story_name) == 0)
+		printf("power_test: kept %s\n", story_name);
 }
 
 /* ---- the replay ------------------------------------------------------------------------------------------ */
