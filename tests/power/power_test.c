@@ -10,10 +10,11 @@
  * Without --durability, --no-keeper or --lie it is a mix of settings, and a test of this test: a disk that lies about
  * the flushes of a file on which durability rests must be found out. With --lie it is such a disk for the FILE
  * named, evq.journal or data.mdb, and what it lost is reported as wrong.
- * DIR, else $TMPDIR, else /dev/shm, is where a directory is made; what was wrong is kept in it. EVQ_TEST_SMALL=1 in the
- * environment tries fewer states. Exit status 0, or 1 where something was wrong.
  *
- * With the same seed the calls are the same, and without a keeper also what the disk is asked for.
+ * DIR, else $TMPDIR, else /dev/shm, is where a directory is made; what was wrong is kept in it. EVQ_TEST_SMALL=1 in
+ * the environment tries fewer states. Exit status 0, or 1 where something was wrong.
+ *
+ * Without a keeper, the same seed is the same record and the same states.
  */
 #include "disk.h"
 #include "ledger.h"
