@@ -46,7 +46,7 @@ $(B)/libevq.a: $(LIB_OBJS)
 
 $(B)/libevq.so.$(VERSION): $(LIB_OBJS) lib/evq.map
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libevq.so.$(SOVERSION) -Wl,--version-script=lib/evq.map \
-		-Wl,-z,defs -Wl,--as-needed -o $@ $(LIB_OBJS) $(LIBS)
+		-Wl,-z,defs,-z,nodelete -Wl,--as-needed -o $@ $(LIB_OBJS) $(LIBS)
 
 $(B)/libevq.so: $(B)/libevq.so.$(VERSION)
 	@ln -sf $(<F) $(B)/libevq.so.$(SOVERSION)

@@ -111,7 +111,8 @@ enum {
 	EVQ_EVENT_EXPIRED = 2,          /* dropped at the end of its retention */
 	EVQ_EVENT_CORRUPT = 3,          /* its body failed the checksum; it was not delivered */
 	EVQ_EVENT_DEAD_LETTER_FULL = 4, /* stays in queue, to be tried again: the dead letter has no room */
-	EVQ_EVENT_NOT_REDRIVEN = 5      /* stays in the dead letter: "no-origin", "no-queue" or "full" */
+	EVQ_EVENT_NOT_REDRIVEN = 5,     /* stays in the dead letter: "no-origin", "no-queue" or "full" */
+	EVQ_EVENT_OWNER_DIED = 6        /* its lease ended with the process that had it */
 };
 
 typedef struct evq_event { /* library-allocated: may grow; valid during the callback */
@@ -204,6 +205,12 @@ typedef struct evq_queue_attrs {
 /* create NULL: it must exist. Otherwise created with these if missing; an existing queue keeps its own. */
 EVQ_API int evq_queue_open(evq_env *env, const char *name, const evq_queue_attrs *create, evq_queue **out);
 EVQ_API void evq_queue_close(evq_queue *q);
+/*
+ * *out polls readable when the queue may have something, also through another process or the passing of time, until
+ * an evq_receive() on this handle answers EVQ_EMPTY: for poll(2), epoll(7) and event loops. It is the handle's, the
+ * same at each call, and closed with it; nothing but waiting is to be done with it.
+ */
+EVQ_API int evq_queue_fd(evq_queue *q, int *out);
 /* out->size says how much of it there is. out->dead_letter is borrowed from q. */
 EVQ_API int evq_queue_get_attrs(evq_queue *q, evq_queue_attrs *out);
 /* Sets them all (0 is the default): get, change, set. In force from then on, in every process. */

@@ -12,6 +12,7 @@
 #include "bounds.h"
 #include "queue_drop.h"
 #include "opts.h"
+#include "orphans_end.h"
 #include "run.h"
 
 enum { MODE_DEFAULT = 0600, USER_DBS_DEFAULT = 16, USER_DBS_MAX = 1000 };
@@ -93,6 +94,7 @@ evq_env_open(const char *path, const evq_env_opts *opts, evq_env **out)
 		evq_env_close(env);
 		return rc;
 	}
+	evq__orphans_end(env);
 	*out = env;
 	return 0;
 }

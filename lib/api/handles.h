@@ -33,8 +33,9 @@ struct evq_queue {
 	uint32_t magic;
 	uint32_t number;
 	evq_env *env;
-	pthread_mutex_t lock;   /* of lent */
+	pthread_mutex_t lock;   /* of lent, and of the making of watch */
 	struct evq__lent *lent;
+	struct evq__watch *_Atomic watch; /* or NULL */
 };
 
 struct evq_txn {

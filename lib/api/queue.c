@@ -113,6 +113,8 @@ evq_queue_close(evq_queue *q)
 		free(q->lent);
 		q->lent = next;
 	}
+	if (q->watch)
+		evq__watch_close(q->watch, rc == 0);
 	(void)pthread_mutex_destroy(&q->lock);
 	evq__env_release(q->env);
 	free(q);

@@ -2,7 +2,8 @@
 /*
  * evq_receive(3): taking, and waiting for something to take. A waiter holds no transaction. It reads the
  * queue's wake word before it looks, so what comes after the look ends the sleep; and it sleeps no longer
- * than until the next message is due.
+ * than until the next message is due. Where other processes may have leases in the queue, it looks now and then
+ * whether those processes are still there: nothing else tells of a death.
  */
 #include <errno.h>
 
@@ -11,8 +12,11 @@
 #include "clock.h"
 #include "due.h"
 #include "opts.h"
+#include "orphans_end.h"
 #include "run.h"
 #include "take.h"
+
+enum { WATCH_MS = 80 }; /* a death is seen after so long at the most */
 
 struct receive {
 	evq_queue *q;
@@ -22,6 +26,7 @@ struct receive {
 	struct evq__take take;
 	int64_t until_due_ms; /* from the last look */
 	uint32_t interrupts;  /* when the call began */
+	int has_slept;
 };
 
 static int
@@ -78,7 +83,10 @@ try_once(struct receive *r)
 	if (rc)
 		return rc;
 	run.call.txn->is_lazy = 1; /* undone by a power loss, the messages are merely visible again */
-	rc = evq__run_end(&run, evq__take(&run.call, &r->take, r->into));
+	rc = evq__take(&run.call, &r->take, r->into);
+	if (r->into->count > count)
+		evq__owners_lease(r->q->env->store, r->q->number);
+	rc = evq__run_end(&run, rc);
 	note_next_due(r, r->take.next_due, run.call.now_ms);
 	if (rc) {
 		r->into->count = count;
@@ -97,18 +105,11 @@ take_once(struct receive *r)
 	return rc;
 }
 
-/* Takes what is there. On a store without room even for this, as much as there is room for. */
+/* On a store without room even for this, as much as there is room for. */
 static int
-take(struct receive *r)
+take_all(struct receive *r)
 {
-	int rc = 0, is_ready = 1;
-	if (!r->txn) {
-		rc = evq__env_check_free(r->q->env);
-		if (!rc && !evq__txn_is_cheap(r->q->env->store))
-			rc = look(r, &is_ready);
-		if (rc || !is_ready)
-			return rc && r->into->count ? 0 : rc;
-	}
+	int rc;
 	do {
 		rc = take_once(r);
 		while (rc == EVQ_FULL && !r->txn && r->take.count > r->into->count + 1) {
@@ -116,7 +117,51 @@ take(struct receive *r)
 			rc = take_once(r);
 		}
 	} while (!rc && r->take.more && r->into->count < r->take.count);
-	return rc && r->into->count ? 0 : rc; /* what was taken before is leased, and the caller's */
+	return rc;
+}
+
+static int
+look_and_take(struct receive *r)
+{
+	int rc = 0, is_ready = 1;
+	if (!r->txn) {
+		rc = evq__env_check_free(r->q->env);
+		if (!rc && !evq__txn_is_cheap(r->q->env->store))
+			rc = look(r, &is_ready);
+	}
+	return rc || !is_ready ? rc : take_all(r);
+}
+
+/* Is there something leased or delayed, and did somebody die who may have had it? */
+static int
+have_orphans_ended(struct receive *r)
+{
+	struct evq__store *store = r->q->env->store;
+	if (r->txn || r->until_due_ms == INT64_MAX || !evq__owners_others_lease(store, r->q->number) ||
+	    !evq__owners_dead(store))
+		return 0;
+	evq__orphans_end(r->q->env);
+	return 1;
+}
+
+/* Takes what is there: 0 also for nothing. What was taken before a failure is leased, and the caller's. */
+static int
+take(struct receive *r)
+{
+	struct evq__watch *watch = r->q->watch;
+	size_t before = r->into->count;
+	if (watch)
+		evq__watch_begin(watch);
+	r->until_due_ms = 0;
+	int rc = look_and_take(r);
+	if (!rc && r->into->count == before && have_orphans_ended(r))
+		rc = look_and_take(r);
+	int is_watched = r->until_due_ms < INT64_MAX && evq__owners_others_lease(r->q->env->store, r->q->number);
+	if (is_watched && r->until_due_ms > WATCH_MS)
+		r->until_due_ms = WATCH_MS;
+	if (watch)
+		evq__watch_end(watch, rc || r->into->count > before ? 0 : r->until_due_ms);
+	return rc && r->into->count ? 0 : rc;
 }
 
 /* Sleeps, but not beyond end. Errors: EVQ_INTERRUPTED. */
@@ -127,6 +172,7 @@ wait_until(struct receive *r, uint32_t seen, int64_t end)
 	int64_t left = end - evq__clock_monotonic_ms();
 	if (atomic_load(&env->interrupts) != r->interrupts)
 		return EVQ_INTERRUPTED;
+	r->has_slept = 1;
 	evq__wake_wait(env->store, r->q->number, seen, left < r->until_due_ms ? left : r->until_due_ms);
 	return atomic_load(&env->interrupts) != r->interrupts ? EVQ_INTERRUPTED : 0;
 }
@@ -189,6 +235,8 @@ evq_receive(evq_queue *q, evq_txn *txn, const evq_receive_opts *opts, evq_batch 
 	rc = take_first(&r);
 	if (!rc && into->count && r.o.window_ms)
 		fill_up(&r);
+	if (r.has_slept && !into->count)
+		evq__wake_pass_on(q->env->store, q->number);
 	if (!rc && !into->count)
 		rc = r.take.corrupt ? EVQ_CORRUPT : EVQ_EMPTY;
 	return rc;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "env.h"
+#include "orphans_end.h"
 #include "run.h"
 
 static int
@@ -23,6 +24,7 @@ evq_begin(evq_env *env, evq_txn **out)
 		rc = evq__env_check_free(env);
 	if (rc)
 		return rc;
+	evq__orphans_end(env); /* what is received in it cannot wait for that */
 	evq_txn *t = calloc(1, sizeof *t);
 	if (!t)
 		return ENOMEM;

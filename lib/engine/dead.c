@@ -32,6 +32,7 @@ move(struct evq__call *call, struct evq__found *f, struct evq__queue *to, const 
 	note_death(call, &e, reason, after);
 	e.flags = EVQ__ENTRY_DEAD | (e.flags & EVQ__ENTRY_PARTS);
 	e.base = e.receives;
+	e.owner = 0;
 	e.expires_at_ms = to->retention_ms ? call->now_ms + to->retention_ms : 0;
 	call->q.c.dead_lettered++;
 	evq__news_wake(call->news, to->number, 1);
@@ -66,6 +67,7 @@ put_off(struct evq__call *call, struct evq__found *f)
 		f->entry.expires_at_ms = call->now_ms + after;
 	to.due_ms = evq__due_time(&f->entry, call->now_ms, after);
 	f->entry.flags &= (uint8_t)~EVQ__ENTRY_LEASED;
+	f->entry.owner = 0;
 	evq__due_refence(call, &f->entry);
 	return evq__due_move(call, &f->place, &to, &f->entry);
 }
@@ -93,6 +95,7 @@ park(struct evq__call *call, struct evq__found *f)
 	call->q.c.mortal -= f->entry.expires_at_ms ? 1 : 0;
 	call->q.dirty = 1;
 	f->entry.expires_at_ms = 0;
+	f->entry.owner = 0;
 	f->entry.flags = (uint8_t)((f->entry.flags & ~EVQ__ENTRY_LEASED) | EVQ__ENTRY_PARKED);
 	evq__due_refence(call, &f->entry);
 	to.due_ms = EVQ__DUE_NEVER;

@@ -160,6 +160,36 @@ evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r)
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
+/* Passes over what is due, of which there may be much: what is leased stands behind it. */
+int
+evq__due_leased(struct evq__txn *txn, int64_t now_ms, uint32_t owner, struct evq__place *from,
+                struct evq__found *found, size_t max, size_t *count)
+{
+	uint8_t at[EVQ__DUE_KEY];
+	struct evq__slice key, value;
+	evq__due_key(from, at);
+	int rc = evq__tree_seek(txn, EVQ__DUE, at, sizeof at, &key, &value);
+	for (*count = 0; !rc && *count < max;) {
+		struct evq__found f;
+		if (key.len != EVQ__DUE_KEY || !read_row(&key, &value, evq__be32_get(key.data), &f)) {
+			if (key.len == EVQ__DUE_KEY && f.place.due_ms <= (uint64_t)now_ms) {
+				f.place.due_ms = (uint64_t)now_ms + 1;
+				f.place.id = 0;
+				evq__due_key(&f.place, at);
+				rc = evq__tree_seek(txn, EVQ__DUE, at, sizeof at, &key, &value);
+				continue;
+			}
+			if (key.len == EVQ__DUE_KEY && (f.entry.flags & EVQ__ENTRY_LEASED) && f.entry.owner == owner) {
+				f.entry.history.data = NULL;
+				found[(*count)++] = f;
+				*from = evq__due_behind(&f.place);
+			}
+		}
+		rc = evq__tree_next(txn, EVQ__DUE, &key, &value);
+	}
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
 /* ---- times ---- */
 
 int

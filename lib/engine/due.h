@@ -43,6 +43,12 @@ int evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r)
 int evq__due_seek(struct evq__txn *txn, const struct evq__place *at, struct evq__found *out);
 /* The one behind the last that _seek or _next found in this transaction. */
 int evq__due_next(struct evq__txn *txn, uint32_t queue, struct evq__found *out);
+/*
+ * The next entries, of whichever queue, at or behind *from that owner has leased at now_ms; *from is moved behind
+ * the last. Histories are not theirs to keep.
+ */
+int evq__due_leased(struct evq__txn *txn, int64_t now_ms, uint32_t owner, struct evq__place *from,
+                    struct evq__found *found, size_t max, size_t *count);
 /* The place right behind a place. */
 struct evq__place evq__due_behind(const struct evq__place *at);
 

@@ -70,7 +70,7 @@ move(struct evq__call *call, struct evq__found *f, struct evq__queue *to)
 	struct evq__entry e = f->entry;
 	evq__due_refence(call, &e);
 	e.flags &= EVQ__ENTRY_PARTS;
-	e.receives = e.base = 0;
+	e.receives = e.base = e.owner = 0;
 	e.first_received_at_ms = 0;
 	e.expires_at_ms = to->retention_ms ? call->now_ms + to->retention_ms : 0;
 	call->q.c.redriven++;

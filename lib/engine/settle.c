@@ -53,6 +53,7 @@ evq__settle_extend(struct evq__call *call, const evq_receipt *r, int64_t visibil
 	struct evq__place to = f.place;
 	to.due_ms = evq__due_time(&f.entry, call->now_ms, visibility_ms ? visibility_ms : call->q.visibility_ms);
 	evq__due_refence(call, &f.entry);
+	f.entry.owner = call->owner; /* whoever extends it has it */
 	if (to.due_ms < f.place.due_ms)
 		evq__news_wake(call->news, call->q.number, EVQ__WAKE_ALL);
 	call->txn->is_lazy = 1; /* undone by a power loss, the message is merely visible again */
@@ -86,6 +87,7 @@ evq__settle_release(struct evq__call *call, const evq_receipt *r, int64_t delay_
 	struct evq__place to = f.place;
 	to.due_ms = evq__due_time(&f.entry, call->now_ms, delay);
 	f.entry.flags &= (uint8_t)~EVQ__ENTRY_LEASED;
+	f.entry.owner = 0;
 	evq__due_refence(call, &f.entry);
 	evq__news_wake(call->news, call->q.number, to.due_ms <= (uint64_t)call->now_ms ? 1 : EVQ__WAKE_ALL);
 	return evq__due_move(call, &f.place, &to, &f.entry);

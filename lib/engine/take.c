@@ -21,6 +21,7 @@ lease(struct evq__call *call, const struct evq__take *take, struct evq__found *f
 	evq__due_refence(call, e);
 	e->receives += e->receives < UINT32_MAX;
 	e->flags |= EVQ__ENTRY_LEASED;
+	e->owner = call->owner;
 	if (!e->first_received_at_ms)
 		e->first_received_at_ms = call->now_ms;
 	*to = f->place;

@@ -10,7 +10,7 @@
  *    4 u32 receives since it was sent or redriven, less those given back uncounted
  *    8 u32 fence: moves on with each receive, extend and release; a receipt carries the value it was given
  *   12 u32 base: receives when it came into this queue; the queue's limit counts from there
- *   16 u32 owner: 0
+ *   16 u32 owner: the number of the open store that leased it, 0 for none
  *   20 u32 body_len
  *   24 i64 sent_at_ms
  *   32 i64 first_received_at_ms, or 0

@@ -108,6 +108,7 @@ struct evq__store {
 	struct evq__journal journal;
 	struct evq__notes notes; /* under gate */
 	struct evq__tenure tenure;
+	_Atomic uint16_t polled[EVQ__WAKE_WORDS]; /* of the shared file's, those of this process */
 	_Atomic int failed; /* the disk does not keep what it is given: what every call returns from then on */
 	int is_relaxed;
 	int64_t flush_ms;
@@ -247,6 +248,8 @@ uint32_t evq__sleep_end(_Atomic uint32_t *word, uint32_t count, uint32_t mask);
 /* ---- wake.c ---- */
 
 void evq__wake_others(struct evq__store *s, uint32_t queue, uint32_t count);
+void evq__wake_poll(struct evq__store *s, uint32_t queue, int by); /* so many descriptors more are to be told */
+void evq__wake_poll_none(struct evq__store *s); /* none of this process any more */
 
 /* ---- time.c ---- */
 

@@ -339,6 +339,7 @@ evq__store_close(struct evq__store *s)
 	int cancel;
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	evq__keeper_stop(s);
+	evq__wake_poll_none(s);
 	evq__owners_leave(s);
 	evq__journal_close(s);
 	mdb_env_close(s->env);

@@ -102,6 +102,26 @@ evq__owner(const struct evq__store *s)
 	return s->owner;
 }
 
+void
+evq__owners_lease(struct evq__store *s, uint32_t queue)
+{
+	_Atomic uint32_t *leases = &slots(s)[s->slot].leases;
+	uint32_t bit = UINT32_C(1) << queue % 32;
+	if (!(atomic_load_explicit(leases, memory_order_relaxed) & bit))
+		atomic_fetch_or(leases, bit);
+}
+
+int
+evq__owners_others_lease(const struct evq__store *s, uint32_t queue)
+{
+	unsigned used = atomic_load(&s->shared->slots_used);
+	for (unsigned i = 0; i < used; i++)
+		if (i != s->slot && atomic_load(&slots(s)[i].owner) &&
+		    (atomic_load(&slots(s)[i].leases) & UINT32_C(1) << queue % 32))
+			return 1;
+	return 0;
+}
+
 uint32_t
 evq__owners_dead(struct evq__store *s)
 {

@@ -23,7 +23,7 @@ struct evq__slot {
 	_Atomic uint32_t owner;  /* its number, which leases of its carry; 0: the slot is free */
 	_Atomic uint32_t calls;  /* counts what its keeper is called for: a futex */
 	_Atomic uint32_t asleep; /* the keeper may sleep on calls */
-	_Atomic uint32_t unused;
+	_Atomic uint32_t leases; /* it took some in queues of these hashes, a bit each */
 	_Atomic uint16_t waits[EVQ__WAITS]; /* threads asleep for a queue; hashed by queue */
 };
 

@@ -168,5 +168,18 @@ uint32_t evq__owner(const struct evq__store *s); /* the number that leases taken
 /* One that died with the store open, and whose leases nobody has ended yet; 0: none. */
 uint32_t evq__owners_dead(struct evq__store *s);
 void evq__owners_forget(struct evq__store *s, uint32_t owner); /* they are ended */
+void evq__owners_lease(struct evq__store *s, uint32_t queue); /* before others can see it: leases are taken in it */
+int evq__owners_others_lease(const struct evq__store *s, uint32_t queue); /* may another process have some in it? */
+
+/* ---- descriptors to poll: watch.c ---- */
+
+struct evq__watch;
+/* Errors: ENOTSUP there is no such thing on this system; EMFILE; ENOSPC see inotify(7). */
+int evq__watch_open(struct evq__store *s, uint32_t queue, struct evq__watch **out);
+void evq__watch_close(struct evq__watch *w, int is_store_open);
+int evq__watch_fd(const struct evq__watch *w);
+/* Around a look into the queue: it is readable again after until_ms, or when something is posted; 0: it stays so. */
+void evq__watch_begin(struct evq__watch *w);
+void evq__watch_end(struct evq__watch *w, int64_t until_ms);
 
 #endif

@@ -121,11 +121,28 @@ evq__wake_post(struct evq__store *s, uint32_t queue, uint32_t count)
 	atomic_fetch_add(word, 1);
 	if (are_asleep(s, s->slot, queue))
 		woken = evq__sleep_end(word, most, mask_of(s));
-	int is_polled = atomic_load(&s->shared->polled[word_of(queue)]) != 0;
+	uint16_t polled = atomic_load(&s->shared->polled[word_of(queue)]), here = atomic_load(&s->polled[word_of(queue)]);
+	int is_polled = polled > here; /* by others, who have to see it in the tree */
+	if (here)
+		touch(s);
 	if ((woken >= most || !others_are_asleep(s, queue)) && !is_polled)
 		return;
 	if (!evq__tenure_post(s, queue, most == EVQ__EVERYBODY ? count : most - woken))
 		evq__wake_others(s, queue, most == EVQ__EVERYBODY ? count : most - woken);
+}
+
+void
+evq__wake_poll(struct evq__store *s, uint32_t queue, int by)
+{
+	atomic_fetch_add(&s->polled[word_of(queue)], (uint16_t)by);
+	atomic_fetch_add(&s->shared->polled[word_of(queue)], (uint16_t)by);
+}
+
+void
+evq__wake_poll_none(struct evq__store *s)
+{
+	for (unsigned word = 0; word < EVQ__WAKE_WORDS; word++)
+		atomic_fetch_sub(&s->shared->polled[word], atomic_exchange(&s->polled[word], 0));
 }
 
 void
