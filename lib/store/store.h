@@ -26,6 +26,8 @@ enum evq__table {
 	EVQ__TABLES
 };
 
+enum { EVQ__STAND_MAX = 24 }; /* a longer key is looked up again */
+
 struct evq__store;
 
 struct evq__store_opts {
@@ -50,6 +52,12 @@ struct evq__txn {
 	struct MDB_cursor *scan[EVQ__TABLES]; /* seek and next */
 	struct MDB_cursor *at[EVQ__TABLES];   /* get and del: what is looked up is often what goes next */
 	struct MDB_cursor *put[EVQ__TABLES];  /* a place of its own: a move is a del and a put */
+	struct {             /* the row that evq__tree_get found last, on which its cursor still stands */
+		enum evq__table table;
+		size_t len;  /* of the key; 0: there is none */
+		uint64_t changes;
+		uint8_t key[EVQ__STAND_MAX];
+	} stand;
 	int writes;          /* begun for writing */
 	int is_shared;       /* it is the tree that the process has open, over many calls */
 	int is_noted;        /* what is written goes to the journal */

@@ -41,9 +41,25 @@ evq__tree_get(struct evq__txn *t, enum evq__table table, const void *key, size_t
 {
 	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
 	int rc = look(t, &t->at[table], table, &k, &v, MDB_SET);
-	if (!rc)
-		hand_out(&v, value);
-	return rc;
+	t->stand.len = 0;
+	if (rc)
+		return rc;
+	hand_out(&v, value);
+	if (key_len <= EVQ__STAND_MAX) {
+		t->stand.table = table;
+		t->stand.len = key_len;
+		t->stand.changes = t->changes;
+		memcpy(t->stand.key, key, key_len);
+	}
+	return 0;
+}
+
+/* What is removed has often just been looked up. */
+static int
+stands_on(const struct evq__txn *t, enum evq__table table, const void *key, size_t key_len)
+{
+	return t->stand.len == key_len && t->stand.table == table && t->stand.changes == t->changes &&
+	       !memcmp(t->stand.key, key, key_len);
 }
 
 int
@@ -163,7 +179,7 @@ evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t
 	if (t->rc)
 		return t->rc;
 	int rc = open_cursor(t, &t->at[table], table);
-	if (!rc)
+	if (!rc && !stands_on(t, table, key, key_len))
 		rc = mdb_cursor_get(t->at[table], &k, &v, MDB_SET);
 	if (rc == MDB_NOTFOUND)
 		return EVQ__NONE;
