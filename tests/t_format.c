@@ -13,6 +13,7 @@
 #include "opts.h"
 #include "queue.h"
 #include "receipt.h"
+#include "record.h"
 #include "storerec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -226,6 +227,11 @@ START_TEST(readers_survive_bytes_that_are_nearly_right)
 			evq__body_head_pack(1, &(struct evq__body){ 0, { NULL, 0 }, { NULL, 0 }, { "x", 1 } }, good), len = 24;
 		else if (_i == 3)
 			evq__attrs_pack((evq_attr[]){ { "a", "1", 1 }, { "bb", "22", 2 } }, 2, good), len = 22;
+		else if (_i == 5)
+			for (int n = 0; n < 4; n++)
+				len += evq__note_pack(n % 2 ? EVQ__NOTE_DEL : EVQ__NOTE_PUT, 2, 3, 4, good + len) + (n % 2 ? 3 : 7);
+		else if (_i == 6)
+			evq__journal_head_pack(&(struct evq__journal_head){ .ring = 8192 }, good), len = EVQ__JOURNAL_HEAD_USED;
 		else
 			evq__storerec_pack(&(struct evq__storerec){ .next_id = 1, .next_queue = 1 }, good),
 			        len = EVQ__STOREREC_LEN;
@@ -237,6 +243,42 @@ START_TEST(readers_survive_bytes_that_are_nearly_right)
 		memcpy(bytes + 1, good, len);
 		(void)LLVMFuzzerTestOneInput(bytes, len + 1);
 	}
+}
+END_TEST
+
+/* A record holds for its place, its forerunner and its journal, and for every bit of it. */
+START_TEST(record_is_taken_for_none_other)
+{
+	uint8_t record[EVQ__RECORD_HEAD + 9] = { 0 };
+	uint32_t len = sizeof record;
+	uint64_t check, sealed = evq__record_seal(record, len, 640, 11, 22);
+	ck_assert_uint_eq(evq__record_len(record, 640), len);
+	ck_ok(evq__record_check(record, len, 11, 22, &check));
+	ck_assert_uint_eq(check, sealed);
+	ck_assert_uint_eq(evq__record_len(record, 648), 0);
+	ck_rc(evq__record_check(record, len, 12, 22, &check), EVQ__NONE);
+	ck_rc(evq__record_check(record, len, 11, 23, &check), EVQ__NONE);
+	for (uint32_t bit = 0; bit < 8 * len; bit++) {
+		record[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		ck_assert(!evq__record_len(record, 640) || evq__record_check(record, len, 11, 22, &check) == EVQ__NONE);
+		record[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+END_TEST
+
+START_TEST(store_record_of_the_version_before_is_read)
+{
+	uint8_t packed[EVQ__STOREREC_LEN];
+	struct evq__storerec rec = { .next_queue = 3, .next_id = 9, .seen_ms = 5, .chain = 7 }, out;
+	evq__storerec_pack(&rec, packed);
+	ck_ok(evq__storerec_unpack(packed, sizeof packed, &out));
+	ck_assert_uint_eq(out.chain, 7);
+	packed[0] = 1;
+	ck_rc(evq__storerec_unpack(packed, sizeof packed, &out), EVQ_FORMAT);
+	ck_ok(evq__storerec_unpack(packed, 96, &out));
+	ck_assert(out.next_queue == 3 && out.next_id == 9 && out.seen_ms == 5 && out.chain == 0);
+	packed[0] = 3;
+	ck_rc(evq__storerec_unpack(packed, sizeof packed, &out), EVQ_FORMAT);
 }
 END_TEST
 
@@ -255,7 +297,9 @@ format_suite(void)
 	tcase_add_test(t, entry_of_another_length_is_refused);
 	tcase_add_test(t, queue_record_reads_back_and_no_other_length_does);
 	tcase_add_test(t, receipt_of_another_secret_or_with_any_bit_flipped_is_refused);
-	tcase_add_loop_test(t, readers_survive_bytes_that_are_nearly_right, 0, 5);
+	tcase_add_test(t, record_is_taken_for_none_other);
+	tcase_add_test(t, store_record_of_the_version_before_is_read);
+	tcase_add_loop_test(t, readers_survive_bytes_that_are_nearly_right, 0, 7);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -52,7 +52,9 @@ write_new(const struct evq__store *s, int fd, uint64_t size)
 		rc = evq__files_write(fd, bytes, sizeof bytes, 0);
 	if (!rc && fsync(fd))
 		rc = errno;
+#ifdef POSIX_FADV_DONTNEED
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+#endif
 	return rc;
 }
 
@@ -105,7 +107,9 @@ open_there(struct evq__store *s, int dir_fd)
 		(void)close(fd);
 		return rc;
 	}
+#ifdef POSIX_FADV_RANDOM
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+#endif
 	j->fd = fd;
 	j->begun = 0;
 	j->ring = head.ring;

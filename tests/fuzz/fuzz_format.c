@@ -11,6 +11,7 @@
 #include "codes.h"
 #include "entry.h"
 #include "queue.h"
+#include "record.h"
 #include "storerec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -91,14 +92,48 @@ fuzz_store(const uint8_t *data, size_t len)
 	if (evq__storerec_unpack(data, len, &rec))
 		return;
 	evq__storerec_pack(&rec, packed);
-	need(!memcmp(packed + 8, data + 8, sizeof packed - 8));
+	need(!memcmp(packed + 8, data + 8, len - 8)); /* an older version is shorter */
+}
+
+static void
+fuzz_notes(const uint8_t *data, size_t len)
+{
+	uint8_t head[EVQ__NOTE_HEAD];
+	struct evq__note note;
+	uint32_t at = 0, before = 0;
+	while (!evq__note_next(data, (uint32_t)len, &at, &note)) {
+		size_t head_len = evq__note_pack(note.kind, note.table, note.key.len, note.value.len, head);
+		need(!memcmp(head, data + before, head_len));
+		need((const uint8_t *)note.key.data == data + before + head_len);
+		need((const uint8_t *)note.value.data + note.value.len <= data + len);
+		need(at == before + head_len + note.key.len + note.value.len);
+		before = at;
+	}
+}
+
+static void
+fuzz_journal(const uint8_t *data, size_t len)
+{
+	uint8_t packed[EVQ__JOURNAL_HEAD_USED];
+	struct evq__journal_head head;
+	uint64_t check;
+	if (len >= EVQ__RECORD_HEAD) {
+		uint32_t said = evq__record_len(data, 7);
+		need(!said || said >= EVQ__RECORD_HEAD);
+		if (said && said <= len)
+			(void)evq__record_check(data, said, 1, 2, &check);
+	}
+	if (evq__journal_head_unpack(data, len, &head))
+		return;
+	evq__journal_head_pack(&head, packed);
+	need(!memcmp(packed, data, sizeof packed));
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const readers[])(const uint8_t *, size_t) = { fuzz_entry, fuzz_queue, fuzz_body, fuzz_attrs,
-		                                                    fuzz_store };
+		                                                    fuzz_store, fuzz_notes, fuzz_journal };
 	if (len > 0)
 		readers[data[0] % (sizeof readers / sizeof *readers)](data + 1, len - 1);
 	return 0;
