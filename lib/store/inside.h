@@ -44,7 +44,8 @@ struct evq__journal {
 	uint64_t ring, salt;
 	uint32_t record_max; /* bytes */
 	uint64_t bound;      /* of the journal that the tree may lack, before it is committed */
-	uint64_t begun;      /* up to this sequence number pages were written to; under the tenure */
+	uint64_t first;      /* where this process began to write; under the tenure, as the next */
+	uint64_t begun;      /* up to this sequence number pages were written to; 0: none was */
 };
 
 enum evq__order {

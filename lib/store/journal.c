@@ -7,8 +7,9 @@
  * It is written with pwrite and not through a mapping: a flush of a mapped page takes several times as long, and
  * a failure would be a signal. Only the holder of the tenure writes.
  *
- * The first write to a page is of the whole rest of it, so that the system need not read what was there; and the
- * file is kept from lying in the cache in large pieces, of which some systems look at every block for each write.
+ * The first write to a page is of the whole rest of it, so that the system need not read what was there; once round
+ * the ring, it is in the cache. And the file is kept from lying in the cache in large pieces, of which some systems
+ * look at every block for each write.
  */
 #include "inside.h"
 
@@ -23,7 +24,7 @@ static const char name[] = "evq.journal", new_name[] = "new.journal";
 
 #define DEFAULT_SIZE (UINT64_C(64) << 20)
 
-enum { RECORD_MAX = 1 << 20, BOUND = 4 << 20, FILL = 1 << 20, PAGE = EVQ__JOURNAL_HEAD };
+enum { RECORD_MAX = 1 << 20, BOUND = 8 << 20, FILL = 1 << 20, PAGE = EVQ__JOURNAL_HEAD };
 
 /* ---- making and opening ---- */
 
@@ -195,12 +196,14 @@ take_back(struct evq__store *s, int rc)
 	return evq__files_rc(s->journal.fd, rc);
 }
 
-/* The length to write: to the end of the page, where it is the first time. Needs: as much room in n. */
+/* The length to write: to the end of the page, where it is the first time. Needs: as much room in n, as it has. */
 static uint32_t
 whole_pages(struct evq__store *s, struct evq__notes *n, uint64_t end)
 {
 	uint64_t to = end + n->len, page_end = (to + PAGE - 1) / PAGE * PAGE;
-	if (to <= s->journal.begun)
+	if (!s->journal.begun)
+		s->journal.first = end;
+	if (to <= s->journal.begun || end - s->journal.first >= s->journal.ring)
 		return n->len;
 	memset(n->bytes + n->len, 0, (size_t)(page_end - to));
 	s->journal.begun = page_end;
