@@ -46,7 +46,8 @@ fi
 
 if command -v mandoc >/dev/null 2>&1; then
 	# Whether other manuals are installed here is no business of ours.
-	mandoc -T lint -W style man/*.[1-9] 2>&1 |
+	mandoc -T lint -W style man/*.[1-9] >"$work/lint" 2>"$work/said" # one file would mix their lines
+	cat "$work/lint" "$work/said" |
 		grep -v -e 'referenced manual not found' -e 'outdated mandoc.db' >>"$work/wrong"
 else
 	echo "check_docs: mandoc is not installed: lint skipped"
