@@ -9,9 +9,9 @@
  *		delete the entry, put it again behind (due in 30 s)
  *	delete	delete the entry, delete the body
  *
- * Keys, sizes, order, transactions, batches and flags are evq's. There is no
- * check of a receipt, no checksum, no counter, no quota, no option, no queue
- * but one: whatever those cost is the distance from here to evq.
+ * Keys, sizes, order and batches are evq's. There is no check of a receipt,
+ * no checksum, no counter, no quota, no option, no queue but one, and no
+ * journal: each call commits, unless many share a transaction.
  *
  * Two more sides do the same work: one never flushes (MDB_NOSYNC), one is
  * for a store that several processes have open at once.
