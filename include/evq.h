@@ -101,7 +101,7 @@ EVQ_API const char *evq_version(int *major, int *minor, int *patch);
 
 enum {
 	EVQ_DURABLE_FULL = 0,   /* a call that returned 0 survives power loss */
-	EVQ_DURABLE_RELAXED = 1 /* it survives any process crash; power loss may undo the last; never corrupt */
+	EVQ_DURABLE_RELAXED = 1 /* it survives any process crash; power loss may undo the last ms; never corrupt */
 };
 
 typedef int64_t evq_clock_fn(void *arg); /* ms since the Unix epoch; any thread; must not call evq */
@@ -131,9 +131,9 @@ typedef struct evq_env_opts {
 	uint64_t max_bytes;      /* quota; default and most: map_size less a reserve of 1 %, at least 256 pages */
 	unsigned user_dbs;       /* named LMDB databases of your own in this store; default 16; up to 1000 */
 	int64_t lock_timeout_ms; /* default 10000; EVQ_NONE for ever */
-	int64_t flush_ms;        /* reserved: 0 */
-	uint64_t journal_size;   /* reserved: 0 */
-	int keeper;              /* 0 or EVQ_NONE: no thread either way, every call commits for itself */
+	int64_t flush_ms;        /* relaxed: how often it flushes; default 20; up to 60000 */
+	uint64_t journal_size;   /* disk space taken for evq.journal; default 64 MiB; 1 MiB ... 64 GiB */
+	int keeper;              /* 0: a thread of the library's; EVQ_NONE: none, every call commits for itself */
 	evq_clock_fn *clock;     /* default: one that does not jump, see evq(7) */
 	void *clock_arg;
 	evq_event_fn *on_event; /* called after the commit, outside any transaction and lock */
