@@ -74,7 +74,7 @@ typedef struct evq_receipt {
 #define EVQ_FORMAT (-29892)      /* not a store of this format: another version, damaged, or no store */
 #define EVQ_FORKED (-29891)      /* used in a child of the process that opened it */
 #define EVQ_INTERRUPTED (-29890) /* evq_env_interrupt() */
-#define EVQ_UNKNOWN (-29889)     /* the commit failed half way: it may or may not have happened */
+#define EVQ_UNKNOWN (-29889)     /* the disk failed half way: it may or may not have happened */
 
 /* A constant text, never NULL, for EVQ_*, LMDB's codes and errno. */
 EVQ_API const char *evq_strerror(int rc);
