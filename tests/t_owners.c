@@ -222,6 +222,36 @@ START_TEST(receipt_of_a_process_that_died_is_stale_and_who_extends_owns)
 }
 END_TEST
 
+struct extender {
+	struct turn done, end;
+	evq_receipt receipt;
+};
+
+static int
+extend_and_wait(void *arg)
+{
+	struct extender *x = arg;
+	evq_env *e = NULL;
+	evq_queue *q = NULL;
+	EXPECT(open_q(&e, &q, 0), 0);
+	EXPECT(evq_extend(q, NULL, &x->receipt, PATIENCE, &x->receipt), 0);
+	turn_pass(&x->done);
+	turn_await(&x->end);
+	return 0;
+}
+
+START_TEST(lease_that_another_process_extended_ends_with_that_one)
+{
+	evq_queue *q = queue_of("a");
+	struct extender x = { .receipt = take_one(q, "a") };
+	ck_assert_int_eq(turn_make(&x.done), 0);
+	ck_assert_int_eq(turn_make(&x.end), 0);
+	pid_t pid = proc_start(extend_and_wait, &x);
+	ck_assert_int_eq(turn_await(&x.done), 0);
+	ms_until_taken(q, pid);
+}
+END_TEST
+
 START_TEST(more_processes_than_there_are_slots_for_one_after_the_other)
 {
 	struct taker t;
@@ -251,6 +281,7 @@ owners_suite(void)
 	tcase_add_test(tc, death_is_found_before_a_transaction);
 	tcase_add_test(tc, death_ends_leases_in_every_queue_and_no_others);
 	tcase_add_test(tc, receipt_of_a_process_that_died_is_stale_and_who_extends_owns);
+	tcase_add_test(tc, lease_that_another_process_extended_ends_with_that_one);
 	tcase_add_test(tc, more_processes_than_there_are_slots_for_one_after_the_other);
 	suite_add_tcase(s, tc);
 	return s;

@@ -53,7 +53,7 @@ note_next_due(struct receive *r, uint64_t next_due, int64_t now_ms)
 	r->until_due_ms = wait < INT64_MAX ? (int64_t)wait : INT64_MAX;
 }
 
-/* Is there anything at all to do? Looked up without the writer lock, which those who wait need not have. */
+/* Is there anything at all to do? Looked up in a snapshot: who finds nothing need not have the tree opened for him. */
 static int
 look(struct receive *r, int *is_ready)
 {

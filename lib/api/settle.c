@@ -81,6 +81,16 @@ evq_delete_batch(evq_queue *q, evq_txn *txn, const evq_receipt *rs, size_t count
 	return rc;
 }
 
+/* Whoever extends a lease has it, and others are to know where leases of ours are. */
+static int
+extend(struct evq__run *run, const evq_receipt *r, int64_t visibility_ms, evq_receipt *renewed)
+{
+	int rc = evq__settle_extend(&run->call, r, visibility_ms, renewed);
+	if (!rc)
+		evq__owners_lease(run->env->store, run->call.q.number);
+	return evq__run_end(run, rc);
+}
+
 int
 evq_extend(evq_queue *q, evq_txn *txn, const evq_receipt *r, int64_t visibility_ms, evq_receipt *out)
 {
@@ -93,7 +103,7 @@ evq_extend(evq_queue *q, evq_txn *txn, const evq_receipt *r, int64_t visibility_
 		return rc;
 	do
 		if (!(rc = evq__run_queue(&run, q, txn)))
-			rc = evq__run_end(&run, evq__settle_extend(&run.call, r, visibility_ms, &renewed));
+			rc = extend(&run, r, visibility_ms, &renewed);
 	while (rc == EVQ__AGAIN);
 	if (!rc)
 		*out = renewed;
