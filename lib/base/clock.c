@@ -33,3 +33,17 @@ evq__clock_monotonic_ms(void)
 {
 	return read_ms(CLOCK_MONOTONIC);
 }
+
+struct timespec
+evq__clock_after(clockid_t id, int64_t us)
+{
+	struct timespec ts = { 0, 0 };
+	(void)clock_gettime(id, &ts);
+	ts.tv_sec += (time_t)(us / 1000000);
+	ts.tv_nsec += (long)(us % 1000000) * 1000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}

@@ -74,13 +74,13 @@ make_tables(MDB_txn *txn)
 }
 
 static int
-fill(MDB_env *env)
+change(MDB_env *env, int (*fn)(MDB_txn *txn))
 {
 	MDB_txn *txn;
 	int rc = mdb_txn_begin(env, NULL, 0, &txn);
 	if (rc)
 		return rc;
-	rc = make_tables(txn);
+	rc = fn(txn);
 	if (rc)
 		mdb_txn_abort(txn);
 	else
@@ -88,18 +88,21 @@ fill(MDB_env *env)
 	return rc ? rc : mdb_env_sync(env, 1);
 }
 
+/* One transaction in a file that nobody else knows of yet. map_size 0: LMDB's default. */
 static int
-make(const char *file, unsigned mode)
+change_file(const char *file, unsigned mode, uint64_t map_size, int (*fn)(MDB_txn *txn))
 {
 	MDB_env *env;
 	int rc = mdb_env_create(&env);
 	if (rc)
 		return rc;
 	rc = mdb_env_set_maxdbs(env, EVQ__TABLES);
+	if (!rc && map_size)
+		rc = mdb_env_set_mapsize(env, map_size);
 	if (!rc) /* alone in the file: no lock file is needed, nor one left behind */
 		rc = mdb_env_open(env, file, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, (mdb_mode_t)mode);
 	if (!rc)
-		rc = fill(env);
+		rc = change(env, fn);
 	mdb_env_close(env);
 	return rc;
 }
@@ -122,7 +125,7 @@ evq__create(const char *path, int dir_fd, unsigned mode)
 	(void)snprintf(file, len, "%s/%s", path, new_name);
 	int rc = remove_leftovers(dir_fd);
 	if (!rc)
-		rc = evq__files_rc(dir_fd, make(file, mode)); /* while what fills the disk is still there */
+		rc = evq__files_rc(dir_fd, change_file(file, mode, 0, make_tables)); /* while what fills the disk is still there */
 	free(file);
 	if (!rc && renameat(dir_fd, new_name, dir_fd, evq__data_name))
 		rc = errno;
@@ -154,34 +157,8 @@ change_id(MDB_txn *txn)
 	return mdb_put(txn, dbi, &k, &v, 0);
 }
 
-static int
-change_ids(MDB_env *env)
-{
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(env, NULL, 0, &txn);
-	if (rc)
-		return rc;
-	if ((rc = change_id(txn)))
-		mdb_txn_abort(txn);
-	else
-		rc = mdb_txn_commit(txn);
-	return rc ? rc : mdb_env_sync(env, 1);
-}
-
 int
 evq__create_anew(const char *file, uint64_t map_size)
 {
-	MDB_env *env;
-	int rc = mdb_env_create(&env);
-	if (rc)
-		return rc;
-	rc = mdb_env_set_maxdbs(env, EVQ__TABLES);
-	if (!rc)
-		rc = mdb_env_set_mapsize(env, map_size);
-	if (!rc)
-		rc = mdb_env_open(env, file, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
-	if (!rc)
-		rc = change_ids(env);
-	mdb_env_close(env);
-	return rc;
+	return change_file(file, 0600, map_size, change_id);
 }

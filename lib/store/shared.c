@@ -194,15 +194,7 @@ evq__shared_close(struct evq__store *s)
 static int
 lock_for(pthread_mutex_t *mutex, int64_t ms)
 {
-	struct timespec end;
-	if (clock_gettime(DEADLINE_CLOCK, &end))
-		return errno;
-	end.tv_sec += (time_t)(ms / 1000);
-	end.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (end.tv_nsec >= 1000000000) {
-		end.tv_sec++;
-		end.tv_nsec -= 1000000000;
-	}
+	struct timespec end = evq__clock_after(DEADLINE_CLOCK, ms * 1000);
 	return lock_until(mutex, &end);
 }
 

@@ -9,32 +9,19 @@
 #include <errno.h>
 #include <time.h>
 
+#include "clock.h"
+
 #if defined(__linux__) && !defined(EVQ__NO_FUTEX)
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* Needs: clocks of which the sum is not over. The wait with a mask has its end as a time, not as a length. */
-static struct timespec
-time_from_now(int64_t us)
-{
-	struct timespec t = { 0, 0 };
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(us / 1000000);
-	t.tv_nsec += (long)(us % 1000000) * 1000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
-}
 
 int
 evq__sleep(_Atomic uint32_t *word, uint32_t seen, int64_t us, uint32_t mask)
 {
 	struct timespec end, *at = NULL;
 	if (us >= 0) {
-		end = time_from_now(us);
+		end = evq__clock_after(CLOCK_MONOTONIC, us); /* with a mask, the wait has its end as a time */
 		at = &end;
 	}
 	return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, at, NULL, mask) == 0;

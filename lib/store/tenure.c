@@ -36,15 +36,9 @@ has_passed(const struct timespec *end)
 static struct timespec *
 deadline(const struct evq__store *s, struct timespec *end)
 {
-	if (s->lock_timeout_ms < 0)
+	if (s->lock_timeout_ms < 0 || s->lock_timeout_ms > INT64_MAX / 2000)
 		return NULL;
-	(void)clock_gettime(CLOCK_MONOTONIC, end);
-	end->tv_sec += (time_t)(s->lock_timeout_ms / 1000);
-	end->tv_nsec += (long)(s->lock_timeout_ms % 1000) * 1000000;
-	if (end->tv_nsec >= 1000000000) {
-		end->tv_sec++;
-		end->tv_nsec -= 1000000000;
-	}
+	*end = evq__clock_after(CLOCK_MONOTONIC, s->lock_timeout_ms * 1000);
 	return end;
 }
 
