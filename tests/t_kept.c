@@ -222,6 +222,35 @@ START_TEST(thread_that_is_cancelled_leaves_the_store_usable)
 }
 END_TEST
 
+static void *
+look_for_ever(void *arg)
+{
+	evq_queue *q = arg;
+	evq_stats s = { .size = sizeof(s) };
+	while (evq_queue_stats(q, &s) == 0 && evq_sync(env) == 0) {
+		atomic_fetch_add(&turn, 1);
+		pthread_testcancel();
+	}
+	return NULL;
+}
+
+START_TEST(thread_that_is_cancelled_while_it_waits_for_a_commit_leaves_the_store_usable)
+{
+	store_open_opts(EVQ_ENV_OPTS(.clock = fake_clock));
+	evq_queue *q = queue("q");
+	for (int i = 0; i < 30; i++) {
+		pthread_t thread;
+		int begun = atomic_load(&turn);
+		ck_assert_int_eq(pthread_create(&thread, NULL, look_for_ever, q), 0);
+		while (atomic_load(&turn) < begun + 3)
+			send(q, "x"); /* so that there is something to commit */
+		pthread_cancel(thread);
+		ck_assert_int_eq(pthread_join(thread, NULL), 0);
+		send(q, "on it goes");
+	}
+}
+END_TEST
+
 static int
 open_and_send(void *arg)
 {
@@ -382,6 +411,7 @@ kept_suite(void)
 	tcase_add_test(t, store_closed_beside_another_threads_transaction_ends_with_it);
 	tcase_add_test(t, store_whose_writing_thread_has_ended_can_be_closed_and_opened_again);
 	tcase_add_test(t, thread_that_is_cancelled_leaves_the_store_usable);
+	tcase_add_test(t, thread_that_is_cancelled_while_it_waits_for_a_commit_leaves_the_store_usable);
 	tcase_add_test(t, data_file_replaced_under_its_users_is_refused);
 	tcase_add_test(t, store_restored_after_an_open_that_failed_is_not_cut);
 	tcase_add_test(t, store_cut_short_is_refused_also_after_an_open_that_failed);

@@ -126,6 +126,21 @@ START_TEST(the_window_closes_when_max_bytes_stops_the_batch)
 }
 END_TEST
 
+START_TEST(the_window_closes_too_when_max_bytes_stops_it_later)
+{
+	struct waiter w;
+	evq_queue *q = queue("q");
+	start_waiting(&w, q, WAIT(.count = 10, .window_ms = PATIENCE, .max_bytes = 5));
+	send(q, "two");
+	send(q, "in");
+	for (int64_t start = real_ms(); stats(q).leased < 2 && real_ms() - start < SOON;)
+		nap_ms(1);
+	send(q, "over"); /* alone: the look that finds it takes nothing */
+	expect_woken(&w, 0, "ti");
+	expect_counts(q, 1, 0, 2);
+}
+END_TEST
+
 START_TEST(each_lease_taken_in_a_window_runs_from_its_own_receive)
 {
 	struct waiter w;
@@ -202,6 +217,7 @@ window_suite(void)
 	tcase_add_test(t, the_window_closes_in_time_with_what_there_is);
 	tcase_add_test(t, the_window_does_not_open_without_a_first_message);
 	tcase_add_test(t, the_window_closes_when_max_bytes_stops_the_batch);
+	tcase_add_test(t, the_window_closes_too_when_max_bytes_stops_it_later);
 	tcase_add_test(t, each_lease_taken_in_a_window_runs_from_its_own_receive);
 	tcase_add_test(t, a_window_longer_than_the_lease_does_not_take_its_own_message_again);
 	tcase_add_loop_test(t, waiting_inside_a_transaction_is_refused, 0, 3);
