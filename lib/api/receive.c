@@ -201,17 +201,24 @@ take_first(struct receive *r)
 	}
 }
 
-/* Whatever ends it early, the caller has what is there. */
+/*
+ * Whatever ends it early, the caller has what is there. Who was woken looks once more, even where the window is
+ * over by then: what it was woken for nobody else was woken for.
+ */
 static void
 fill_up(struct receive *r)
 {
 	int64_t end = end_of(r->o.window_ms);
-	while (r->into->count < r->take.count && !r->take.full && evq__clock_monotonic_ms() < end) {
+	int is_over = 0;
+	while (r->into->count < r->take.count && !r->take.full && !is_over) {
 		uint32_t seen = evq__wake_read(r->q->env->store, r->q->number);
 		size_t before = r->into->count;
-		if (take(r))
+		is_over = evq__clock_monotonic_ms() >= end;
+		if (take(r)) {
+			evq__wake_pass_on(r->q->env->store, r->q->number);
 			return;
-		if (r->into->count == before && wait_until(r, seen, end))
+		}
+		if (r->into->count == before && !r->take.full && !is_over && wait_until(r, seen, end))
 			return;
 	}
 }
@@ -235,7 +242,7 @@ evq_receive(evq_queue *q, evq_txn *txn, const evq_receive_opts *opts, evq_batch 
 	rc = take_first(&r);
 	if (!rc && into->count && r.o.window_ms)
 		fill_up(&r);
-	if (r.has_slept && !into->count)
+	if (r.has_slept && (!into->count || r.take.full))
 		evq__wake_pass_on(q->env->store, q->number);
 	if (!rc && !into->count)
 		rc = r.take.corrupt ? EVQ_CORRUPT : EVQ_EMPTY;

@@ -34,7 +34,7 @@ is_suspect(const struct evq__progress *p)
 }
 
 static int
-flush_now(struct evq__store *s)
+flush_file(struct evq__store *s)
 {
 	struct evq__progress *p = &s->shared->journal;
 	uint64_t end = atomic_load(&p->end);
@@ -48,6 +48,15 @@ flush_now(struct evq__store *s)
 		atomic_store(&p->suspect, end);
 	else
 		evq__flush_note(s, end);
+	return rc;
+}
+
+static int
+flush_now(struct evq__store *s)
+{
+	(void)pthread_mutex_lock(&s->flushing);
+	int rc = flush_file(s);
+	(void)pthread_mutex_unlock(&s->flushing);
 	return rc;
 }
 
@@ -85,17 +94,20 @@ evq__flush_journal(struct evq__store *s, uint64_t mark)
 	return rc;
 }
 
-/* By the tree: what is on disk in there the journal need not have. */
-static int
-flush_by_tree(struct evq__store *s, uint64_t mark)
+int
+evq__flush_by_tree(struct evq__store *s, uint64_t mark)
 {
 	struct evq__txn t;
-	int rc = evq__tenure_commit(s, EVQ__ORDER_SYNC);
-	if (!rc && atomic_load(&s->shared->journal.flushed) < mark && !(rc = evq__txn_begin_own(s, &t)))
-		rc = evq__txn_abort(&t, evq__recover_sync(s));
+	uint64_t none;
+	if (atomic_load(&s->shared->journal.flushed) >= mark)
+		return 0;
+	int rc = evq__txn_begin_own(s, &t);
+	if (!rc)
+		rc = evq__txn_commit(&t, &none);
 	if (!rc && atomic_load(&s->shared->journal.flushed) >= mark)
 		return 0;
-	atomic_store(&s->failed, EIO);
+	if (rc != EVQ_BUSY)
+		atomic_store(&s->failed, EIO);
 	return EVQ_UNKNOWN;
 }
 
@@ -110,7 +122,7 @@ evq__flush(struct evq__store *s, uint64_t mark)
 	int rc = evq__flush_journal(s, mark);
 	atomic_fetch_sub(&s->tenure.flushing, 1);
 	if (rc)
-		rc = flush_by_tree(s, mark);
+		rc = evq__flush_by_tree(s, mark);
 	(void)pthread_setcancelstate(cancel, NULL);
 	return rc;
 }

@@ -80,6 +80,7 @@ struct evq__tenure {
 	uint64_t failures; /* of opening it */
 	int failure;       /* the last of those */
 	int commit_rc;     /* of the last commit */
+	int sync_rc;       /* of the last flush of the tree */
 	uint64_t commits;  /* that were tried */
 	int64_t retry_at_ms; /* not before then is a commit that found no room tried again */
 	uint64_t calls;    /* that ended */
@@ -109,6 +110,7 @@ struct evq__store {
 	struct evq__journal journal;
 	struct evq__notes notes; /* under gate */
 	struct evq__tenure tenure;
+	pthread_mutex_t flushing; /* one flush of the journal at a time: a failure is told once */
 	_Atomic uint16_t polled[EVQ__WAKE_WORDS]; /* of the shared file's, those of this process */
 	_Atomic int failed; /* the disk does not keep what it is given: what every call returns from then on */
 	int is_relaxed;
@@ -200,6 +202,11 @@ void evq__notes_reset(struct evq__notes *n);
 /* Returns when the journal is on disk up to mark; one flushes for all that wait. Needs: no lock. */
 int evq__flush(struct evq__store *s, uint64_t mark);
 int evq__flush_journal(struct evq__store *s, uint64_t mark); /* and nothing else, where that fails */
+/*
+ * By a commit of the tree, with a flush: what is on disk in there the journal need not have. Needs: not the keeper,
+ * while it has the tree open. Errors: EVQ_UNKNOWN.
+ */
+int evq__flush_by_tree(struct evq__store *s, uint64_t mark);
 void evq__flush_note(struct evq__store *s, uint64_t to); /* up to there it is on disk */
 
 /* ---- recover.c ---- */
@@ -211,7 +218,7 @@ void evq__flush_note(struct evq__store *s, uint64_t to); /* up to there it is on
 int evq__recover_begin(struct evq__store *s, struct evq__txn *t, int is_own);
 /* Commits what evq__recover_begin began; t is over, also on failure. Needs: the tenure. */
 int evq__recover_commit(struct evq__store *s, struct evq__txn *t);
-/* All of the tree on disk. Needs: the tenure. */
+/* All of the tree on disk. Needs: the tenure, and no transaction of LMDB open. */
 int evq__recover_sync(struct evq__store *s);
 
 /* ---- tenure.c, keeper.c ---- */

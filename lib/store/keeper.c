@@ -31,7 +31,7 @@ begin(struct evq__store *s)
 {
 	struct evq__tenure *t = &s->tenure;
 	int rc = 0;
-	if (s->shared->journal.is_unsynced) /* what is built on it must not outlive it */
+	if (s->shared->journal.is_unsynced && !t->is_open) /* what is built on it must not outlive it */
 		rc = evq__recover_sync(s);
 	if (!rc)
 		rc = evq__recover_begin(s, &t->txn, 0);
@@ -45,17 +45,29 @@ begin(struct evq__store *s)
 	t->failures++;
 }
 
+/* Whether a commit that failed happened nevertheless, the number of the next transaction tells. */
+static int
+find_outcome(struct evq__store *s, size_t number, int rc)
+{
+	struct evq__tenure *t = &s->tenure;
+	begin(s);
+	if (!t->is_open)
+		return EVQ_UNKNOWN;
+	return mdb_txn_id(t->txn.mdb) > number ? 0 : rc;
+}
+
 static void
 commit(struct evq__store *s)
 {
 	struct evq__tenure *t = &s->tenure;
 	int64_t begun = evq__clock_monotonic_ms();
+	size_t number = mdb_txn_id(t->txn.mdb);
 	int rc = evq__recover_commit(s, &t->txn);
 	t->is_open = 0;
 	t->commits++;
-	t->commit_rc = rc;
 	t->commit_ms = evq__clock_monotonic_ms() - begun;
 	t->retry_at_ms = rc ? begun + t->commit_ms + RETRY_MS : 0;
+	t->commit_rc = rc && rc != EVQ_FULL ? find_outcome(s, number, rc) : rc;
 }
 
 static void
@@ -156,8 +168,10 @@ serve_open(struct evq__store *s)
 		if (t->is_open)
 			commit(s);
 	}
-	if (is_sync && !t->commit_rc)
-		t->commit_rc = evq__recover_sync(s);
+	if (is_sync && !t->commit_rc) {
+		abort_txn(t);
+		t->sync_rc = evq__recover_sync(s);
+	}
 	if (!is_last && !t->is_open)
 		begin(s);
 	t->orders &= EVQ__ORDER_QUIT;
@@ -247,17 +261,16 @@ static void
 save_by_tree(struct evq__store *s, uint64_t end)
 {
 	struct evq__tenure *t = &s->tenure;
-	struct evq__txn own;
 	lock_gate(t);
-	t->orders |= EVQ__ORDER_SYNC;
+	t->direct++; /* so it is let go, and not opened again before this is done */
 	(void)serve(s);
 	t->rounds++;
 	(void)pthread_cond_broadcast(&t->turn);
 	(void)pthread_mutex_unlock(&t->gate);
-	if (atomic_load(&s->shared->journal.flushed) < end && !evq__txn_begin_own(s, &own))
-		(void)evq__txn_abort(&own, evq__recover_sync(s));
-	if (atomic_load(&s->shared->journal.flushed) < end)
-		atomic_store(&s->failed, EIO);
+	(void)evq__flush_by_tree(s, end); /* where it fails, the store has failed, and says so */
+	lock_gate(t);
+	t->direct--;
+	(void)pthread_mutex_unlock(&t->gate);
 }
 
 /* Returns the time until the next flush, or us where that is less. */
@@ -272,8 +285,10 @@ flush_at_times(struct evq__store *s, int64_t us, int64_t *next_ms)
 		return us;
 	}
 	if (now >= *next_ms || us == OVER) {
-		if (evq__flush_journal(s, end))
+		if (evq__flush_journal(s, end)) {
 			save_by_tree(s, end);
+			return us == OVER ? us : 0; /* callers may have come to wait meanwhile */
+		}
 		now = evq__clock_monotonic_ms();
 		*next_ms = now + s->flush_ms;
 		end = atomic_load(&p->end);

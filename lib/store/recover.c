@@ -9,7 +9,9 @@
  * the next may use.
  *
  * Also owns what is known of the tree on disk. A commit flushes its pages, and not the page that names them: that
- * comes with the flush after it. So after a commit the one before it is durable.
+ * comes with the flush after it. So after a commit the one before it is durable. The system tells of a failed flush
+ * once, and then takes for clean what it has lost: after one nothing is believed until that page was written anew and
+ * flushed.
  */
 #include "inside.h"
 
@@ -67,9 +69,12 @@ commit(struct evq__store *s, struct evq__txn *t, uint64_t sequence, uint64_t cha
 	else
 		rc = evq__store_rc(s, mdb_txn_commit(t->mdb));
 	t->mdb = NULL;
-	if (rc)
+	if (rc) {
+		p->is_distrusted |= rc != EVQ_FULL;
 		return rc;
-	p->durable = p->committed;
+	}
+	if (!p->is_distrusted)
+		p->durable = p->committed;
 	p->committed = sequence;
 	return 0;
 }
@@ -121,7 +126,7 @@ replay(struct evq__store *s, struct evq__txn *t, struct replay *r)
 	while (!rc && (p->is_uncertain || r->at < p->end))
 		rc = step(s, t, r);
 	if (rc == EVQ__NONE)
-		rc = p->is_uncertain ? 0 : EVQ_CORRUPT;
+		rc = r->at >= p->end ? 0 : EVQ_CORRUPT; /* what was written whole was behind that */
 	return rc;
 }
 
@@ -133,15 +138,21 @@ catch_up(struct evq__store *s, struct evq__txn *t, struct replay *r)
 	int rc = begin(s, t);
 	if (rc)
 		return rc;
-	if (!(rc = read_record(t, &rec)) && !p->is_uncertain && rec.sequence == p->end)
+	if ((rc = read_record(t, &rec))) {
+		mdb_txn_abort(t->mdb);
+		t->mdb = NULL;
+		return rc;
+	}
+	if (!p->is_uncertain && rec.sequence == p->end) {
+		p->committed = rec.sequence;
+		atomic_store(&p->is_dirty, 0);
 		return 0;
+	}
 	r->at = rec.sequence;
 	r->chain = rec.chain;
 	r->found = 0;
 	p->committed = rec.sequence;
-	if (!rc)
-		rc = replay(s, t, r);
-	if (rc) {
+	if ((rc = replay(s, t, r))) {
 		if (t->mdb)
 			mdb_txn_abort(t->mdb);
 		return rc;
@@ -178,7 +189,9 @@ begin_whole(struct evq__store *s, struct evq__txn *t, int is_own)
 int
 evq__recover_begin(struct evq__store *s, struct evq__txn *t, int is_own)
 {
-	int rc = begin_whole(s, t, is_own);
+	int rc = s->shared->journal.is_distrusted ? evq__recover_sync(s) : 0;
+	if (!rc)
+		rc = begin_whole(s, t, is_own);
 	return rc == EVQ__NONE ? EVQ_CORRUPT : rc;
 }
 
@@ -193,13 +206,31 @@ evq__recover_commit(struct evq__store *s, struct evq__txn *t)
 	return rc;
 }
 
+/* The page that names the tree, and that a flush may have lost, once more: the next flush is for this one. */
+static int
+write_root(struct evq__store *s)
+{
+	struct evq__storerec rec;
+	struct evq__txn t = { .cancel = 0 };
+	int rc = begin(s, &t);
+	if (rc)
+		return rc;
+	if (!(rc = read_record(&t, &rec)))
+		return commit(s, &t, rec.sequence, rec.chain);
+	mdb_txn_abort(t.mdb);
+	return rc;
+}
+
 int
 evq__recover_sync(struct evq__store *s)
 {
 	struct evq__progress *p = &s->shared->journal;
-	int rc = mdb_env_sync(s->env, 1);
+	int rc = p->is_distrusted ? write_root(s) : 0;
+	if (!rc)
+		rc = evq__store_rc(s, mdb_env_sync(s->env, 1));
+	p->is_distrusted = rc != 0;
 	if (rc)
-		return evq__store_rc(s, rc);
+		return rc;
 	p->is_unsynced = 0;
 	p->durable = p->committed;
 	evq__flush_note(s, p->committed);

@@ -191,8 +191,8 @@ evq__shared_close(struct evq__store *s)
 #define lock_until(mutex, end) pthread_mutex_timedlock(mutex, end)
 #endif
 
-static int
-lock_for(pthread_mutex_t *mutex, int64_t ms)
+int
+evq__shared_lock_for(pthread_mutex_t *mutex, int64_t ms)
 {
 	struct timespec end = evq__clock_after(DEADLINE_CLOCK, ms * 1000);
 	return lock_until(mutex, &end);
@@ -276,7 +276,7 @@ wait_for_it(struct evq__store *s, int64_t timeout_ms)
 		if (left <= 0)
 			return EVQ_BUSY;
 		say_wanted(s);
-		rc = lock_for(&s->shared->tenure, left < LOCK_STEP_MS ? left : LOCK_STEP_MS);
+		rc = evq__shared_lock_for(&s->shared->tenure, left < LOCK_STEP_MS ? left : LOCK_STEP_MS);
 	} while (rc == ETIMEDOUT);
 	return taken(s, rc);
 }

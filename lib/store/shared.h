@@ -51,6 +51,7 @@ struct evq__progress {
 	uint64_t durable;          /* in the tree, on disk: the ring before it may be used again */
 	uint32_t is_uncertain;     /* the journal may go on behind end, or end before it: whoever wrote last died */
 	uint32_t is_unsynced;      /* the last commit of the tree holds what the journal does not, and may not be on disk */
+	uint32_t is_distrusted;    /* a flush or a commit of the tree failed: another that succeeds proves nothing */
 	_Atomic uint32_t is_dirty; /* the tree lacks what the journal has */
 	_Atomic uint64_t flushed;  /* on disk, by the journal or by the tree */
 	_Atomic uint64_t suspect;  /* a flush of the journal failed: only the tree makes what is before it durable */
@@ -100,6 +101,8 @@ void evq__shared_give(struct evq__store *s);
 int evq__shared_is_wanted(const struct evq__store *s); /* by others than its holder */
 void evq__shared_nobody_came(struct evq__store *s);    /* it was let go, and not taken: what was wanted is no more */
 
+/* Errors: ETIMEDOUT; EOWNERDEAD. */
+int evq__shared_lock_for(pthread_mutex_t *mutex, int64_t ms);
 /* A robust mutex that this thread has now, whatever became of who had it before. Errors: EBUSY. */
 int evq__shared_try_robust(pthread_mutex_t *mutex);
 

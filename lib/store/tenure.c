@@ -48,6 +48,18 @@ lock_gate(struct evq__store *s)
 	(void)pthread_mutex_lock(&s->tenure.gate);
 }
 
+/* The keeper may be in the middle of a commit, and the disk slow. Errors: EVQ_BUSY. */
+static int
+lock_gate_in_time(struct evq__store *s)
+{
+	int rc = pthread_mutex_trylock(&s->tenure.gate);
+	if (rc == EBUSY && s->lock_timeout_ms >= 0)
+		rc = evq__shared_lock_for(&s->tenure.gate, s->lock_timeout_ms);
+	else if (rc == EBUSY)
+		rc = pthread_mutex_lock(&s->tenure.gate);
+	return rc == ETIMEDOUT ? EVQ_BUSY : rc;
+}
+
 static void
 unlock_gate(struct evq__store *s)
 {
@@ -97,20 +109,27 @@ evq__tenure_init(struct evq__store *s)
 	int rc = pthread_mutex_init(&t->gate, NULL);
 	if (rc)
 		return rc;
+	if ((rc = pthread_mutex_init(&s->flushing, NULL))) {
+		(void)pthread_mutex_destroy(&t->gate);
+		return rc;
+	}
 	if (!(rc = pthread_condattr_init(&attr))) {
 		rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 		if (!rc)
 			rc = pthread_cond_init(&t->turn, &attr);
 		(void)pthread_condattr_destroy(&attr);
 	}
-	if (rc)
+	if (rc) {
+		(void)pthread_mutex_destroy(&s->flushing);
 		(void)pthread_mutex_destroy(&t->gate);
+	}
 	return rc;
 }
 
 void
 evq__tenure_destroy(struct evq__store *s)
 {
+	(void)pthread_mutex_destroy(&s->flushing);
 	(void)pthread_cond_destroy(&s->tenure.turn);
 	(void)pthread_mutex_destroy(&s->tenure.gate);
 	free(s->notes.bytes);
@@ -169,6 +188,8 @@ wait_to_enter(struct evq__store *s)
 			rc = t->failure;
 		else if (t->is_open && !t->is_busy && !evq__journal_has_room(s) && t->commit_rc && t->retry_at_ms)
 			rc = t->commit_rc;
+		else if (t->is_open && t->sync_rc)
+			rc = t->sync_rc;
 		else
 			rc = wait_for_turn(s, end);
 	}
@@ -183,10 +204,9 @@ evq__tenure_enter(struct evq__store *s, struct evq__txn **out)
 	if (rc)
 		return rc;
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	lock_gate(s);
-	rc = may_enter(s) ? 0 : wait_to_enter(s);
-	if (rc) {
+	if (!(rc = lock_gate_in_time(s)) && (rc = may_enter(s) ? 0 : wait_to_enter(s)))
 		unlock_gate(s);
+	if (rc) {
 		(void)pthread_setcancelstate(cancel, NULL);
 		return rc;
 	}
@@ -236,7 +256,12 @@ commit_whole(struct evq__store *s)
 		wait_for_round(s, EVQ__ORDER_SYNC);
 	t->is_busy = 0;
 	(void)pthread_cond_broadcast(&t->turn);
-	return t->commits == commits ? t->failure : t->commit_rc;
+	if (t->commits == commits)
+		return t->failure;
+	if (t->commit_rc || !t->sync_rc)
+		return t->commit_rc;
+	atomic_store(&s->failed, EIO); /* it is in the tree, and not on disk */
+	return EVQ_UNKNOWN;
 }
 
 /* Large values stand on pages of their own, which are used again only two commits after they were given back. */
@@ -280,7 +305,7 @@ static int
 give_up(struct evq__store *s, int rc)
 {
 	struct evq__txn *txn = &s->tenure.txn;
-	int has_written = txn->changes != txn->before || txn->rc;
+	int has_written = txn->changes != txn->before || txn->rc || evq__store_is_damage(rc);
 	int may_help = txn->before > 0 && (has_written || txn->is_tight);
 	if (has_written)
 		undo(s);
@@ -312,9 +337,10 @@ evq__tenure_commit(struct evq__store *s, enum evq__order how)
 {
 	struct evq__tenure *t = &s->tenure;
 	struct timespec at, *end = deadline(s, &at);
-	int rc = 0;
+	int cancel, rc = 0;
 	if (!t->has_keeper)
 		return 0;
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* a wait for the keeper is such a place */
 	lock_gate(s);
 	uint64_t commits = t->commits;
 	while (!rc && t->is_open && t->commits == commits) {
@@ -324,8 +350,9 @@ evq__tenure_commit(struct evq__store *s, enum evq__order how)
 		rc = wait_for_turn(s, end);
 	}
 	if (t->commits != commits)
-		rc = t->commit_rc;
+		rc = t->commit_rc ? t->commit_rc : how == EVQ__ORDER_SYNC ? t->sync_rc : 0;
 	unlock_gate(s);
+	(void)pthread_setcancelstate(cancel, NULL);
 	return rc;
 }
 
