@@ -91,7 +91,7 @@ $(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
 		$(LDFLAGS) -o $@ $^ $(LIBS)
 
 MODEL_OPS ?= 200000
-KILL_SECONDS ?= 10
+KILL_SECONDS ?= 12
 # Most tests are not about the disk: where there is one in memory, of 2 GB, they use it.
 TEST_TMP ?= $(or $(TMPDIR),$(shell [ $$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }')0 -gt 20000000 ] && \
 	echo /dev/shm || echo /tmp))
@@ -103,8 +103,11 @@ check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
 	$(B)/tests/full_disk
 	$(B)/tests/fault_test
 	$(B)/tests/power_test
-	$(B)/tests/kill_test --seconds $(KILL_SECONDS)
+	$(B)/tests/kill_test --seconds $$(($(KILL_SECONDS) * 5 / 12))
+	$(B)/tests/kill_test --seconds $$(($(KILL_SECONDS) * 3 / 12)) --relaxed
+	$(B)/tests/kill_test --seconds $$(($(KILL_SECONDS) * 4 / 12)) --mixed
 	$(B)/tests/model_test --ops $(MODEL_OPS)
+	$(B)/tests/model_test --ops $$(($(MODEL_OPS) / 4)) --no-keeper
 	TMPDIR=$(TEST_TMP) $(B)/tests/check_all
 
 SAN = -O1 -g -fno-omit-frame-pointer

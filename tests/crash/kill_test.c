@@ -4,7 +4,10 @@
  * wherever it is, and another takes its place. At the end the store is drained, and the ledgers (ledger.h)
  * tell whether all that was acknowledged held.
  *
- *   kill_test [--seconds N] [--seed N] [--dir DIR] [--relaxed]
+ *   kill_test [--seconds N] [--seed N] [--dir DIR] [--relaxed] [--no-keeper] [--mixed]
+ *
+ * With --mixed every second worker is without a keeper, every second pair of them is relaxed, and the journal is so
+ * short that its ring is used many times over.
  *
  * DIR is kept; without it a temporary one is made, and kept where something is wrong. Exit status 0 or 1.
  */
@@ -18,6 +21,7 @@
 #define WORKERS 4 /* the first half of them senders */
 
 static char dir[4000];
+static int is_mixed, is_kept; /* is_kept: dir */
 static volatile sig_atomic_t told_to_stop;
 
 static void
@@ -28,6 +32,13 @@ on_term(int sig)
 }
 
 /* ---- the processes ---------------------------------------------------------------------------------- */
+
+static void
+mix(unsigned worker)
+{
+	keeper = worker & 1 ? EVQ_NONE : 0;
+	durability = worker & 2 ? EVQ_DURABLE_RELAXED : EVQ_DURABLE_FULL;
+}
 
 static pid_t
 start_worker(unsigned slot, unsigned worker)
@@ -41,6 +52,8 @@ start_worker(unsigned slot, unsigned worker)
 	signal(SIGTERM, on_term);
 	seed += worker * 7919;
 	next_number = (uint64_t)worker << 32;
+	if (is_mixed)
+		mix(worker);
 	ledger = ledger_open(dir, worker);
 	open_store();
 	while (!told_to_stop)
@@ -147,37 +160,79 @@ remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 	return remove(path);
 }
 
+/* ---- the command line --------------------------------------------------------------------------------- */
+
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: kill_test [--seconds N] [--seed N] [--dir DIR] [--relaxed]\n");
+	fprintf(stderr, "usage: kill_test [--seconds N] [--seed N] [--dir DIR] [--relaxed] [--no-keeper] [--mixed]\n");
 	return 2;
+}
+
+static int
+take_flag(const char *name)
+{
+	if (!strcmp(name, "--relaxed"))
+		durability = EVQ_DURABLE_RELAXED;
+	else if (!strcmp(name, "--no-keeper"))
+		keeper = EVQ_NONE;
+	else if (!strcmp(name, "--mixed"))
+		is_mixed = 1;
+	else
+		return 0;
+	return 1;
+}
+
+static int
+take_options(int argc, char **argv, int *seconds)
+{
+	for (int i = 1; i < argc; i++) {
+		if (take_flag(argv[i]))
+			continue;
+		if (i + 1 == argc)
+			return usage();
+		const char *name = argv[i++];
+		if (!strcmp(name, "--seconds"))
+			*seconds = atoi(argv[i]);
+		else if (!strcmp(name, "--seed"))
+			seed = (uint32_t)strtoul(argv[i], NULL, 0);
+		else if (!strcmp(name, "--dir") && ++is_kept)
+			snprintf(dir, sizeof(dir), "%s", argv[i]);
+		else
+			return usage();
+	}
+	return 0;
+}
+
+static void
+make_dir(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	if (!is_kept)
+		snprintf(dir, sizeof(dir), "%s/evq-kill-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (is_kept ? mkdir(dir, 0700) != 0 && errno != EEXIST : !mkdtemp(dir))
+		ledger_die(dir);
+	snprintf(store, sizeof(store), "%s/store", dir);
+}
+
+static const char *
+way(void)
+{
+	if (is_mixed)
+		return "mixed";
+	return durability ? keeper ? "relaxed, no keeper" : "relaxed" : keeper ? "full, no keeper" : "full";
 }
 
 int
 main(int argc, char **argv)
 {
-	int seconds = 10, keep = 0;
+	int seconds = 10;
 	seed = (uint32_t)time(NULL) ^ (uint32_t)getpid();
-	for (int i = 1; i < argc; i++) {
-		int has_value = i + 1 < argc;
-		if (!strcmp(argv[i], "--relaxed"))
-			durability = EVQ_DURABLE_RELAXED;
-		else if (!strcmp(argv[i], "--seconds") && has_value)
-			seconds = atoi(argv[++i]);
-		else if (!strcmp(argv[i], "--seed") && has_value)
-			seed = (uint32_t)strtoul(argv[++i], NULL, 0);
-		else if (!strcmp(argv[i], "--dir") && has_value && ++keep)
-			snprintf(dir, sizeof(dir), "%s", argv[++i]);
-		else
-			return usage();
-	}
-	const char *tmp = getenv("TMPDIR");
-	if (!keep)
-		snprintf(dir, sizeof(dir), "%s/evq-kill-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (keep ? mkdir(dir, 0700) != 0 && errno != EEXIST : !mkdtemp(dir))
-		ledger_die(dir);
-	snprintf(store, sizeof(store), "%s/store", dir);
+	if (take_options(argc, argv, &seconds))
+		return 2;
+	make_dir();
+	if (is_mixed)
+		journal_size = 1 << 20;
 	uint32_t first_seed = seed;
 	int killed = run_workers(seconds);
 
@@ -192,12 +247,11 @@ main(int argc, char **argv)
 	check_rows(&l);
 	close_store();
 	printf("kill_test: seed %u, %d s, %s, %d killed: %zu sent, %zu received, %zu deleted, %zu left: %s\n", first_seed,
-	       seconds, durability ? "relaxed" : "full", killed, ledger_count(&l, ENTRY_SENT),
-	       ledger_count(&l, ENTRY_RECEIVED), ledger_count(&l, ENTRY_DELETED), ledger_count(&l, ENTRY_LEFT),
-	       l.faults ? "WRONG" : "ok");
+	       seconds, way(), killed, ledger_count(&l, ENTRY_SENT), ledger_count(&l, ENTRY_RECEIVED),
+	       ledger_count(&l, ENTRY_DELETED), ledger_count(&l, ENTRY_LEFT), l.faults ? "WRONG" : "ok");
 	if (l.faults)
 		printf("kill_test: kept %s\n", dir);
-	else if (!keep)
+	else if (!is_kept)
 		nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 	free(l.entries);
 	return l.faults ? 1 : 0;

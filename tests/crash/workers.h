@@ -30,7 +30,8 @@ struct body {
 };
 
 static char store[4096];
-static int durability = EVQ_DURABLE_FULL;
+static int durability = EVQ_DURABLE_FULL, keeper;
+static uint64_t journal_size; /* 0: the default */
 
 static evq_env *env;
 static evq_queue *q, *dead;
@@ -67,7 +68,9 @@ static void
 open_store(void)
 {
 	evq_txn *txn = NULL;
-	MUST(evq_env_open(store, EVQ_ENV_OPTS(.durability = durability, .map_size = 1 << 30), &env));
+	MUST(evq_env_open(store, EVQ_ENV_OPTS(.durability = durability, .keeper = keeper, .map_size = 1 << 30,
+	                                      .journal_size = journal_size),
+	                  &env));
 	MUST(evq_queue_open(env, "q",
 	                    EVQ_QUEUE_ATTRS(.visibility_ms = LEASE_MS, .max_messages = BACKLOG, .dead_letter = "dead"), &q));
 	MUST(evq_queue_open(env, "dead", NULL, &dead));

@@ -4,7 +4,7 @@
  * compared with the reference model, by a clock that only moves when told.
  *
  *   model_test [--ops N] [--seed S] [--dir DIR] [--durability full|relaxed]
- *              [--check N] [--verbose]
+ *              [--no-keeper] [--check N] [--verbose]
  *
  * DIR is where the store's directory is made: $TMPDIR, else /dev/shm, else
  * /tmp. Everything is compared each N operations (--check, 50), and verified.
@@ -130,8 +130,8 @@ run(struct run *r)
 static void
 usage(void)
 {
-	fprintf(stderr, "usage: model_test [--ops N] [--seed S] [--dir DIR] [--durability full|relaxed] [--check N] "
-	                "[--verbose]\n");
+	fprintf(stderr, "usage: model_test [--ops N] [--seed S] [--dir DIR] [--durability full|relaxed] [--no-keeper] "
+	                "[--check N] [--verbose]\n");
 	exit(2);
 }
 
@@ -175,14 +175,24 @@ take_option(struct options *opt, const char *name, const char *value)
 		usage();
 }
 
+static bool
+take_flag(struct options *opt, const char *name)
+{
+	if (strcmp(name, "--verbose") == 0)
+		opt->verbose = true;
+	else if (strcmp(name, "--no-keeper") == 0)
+		opt->keeper = EVQ_NONE;
+	else
+		return false;
+	return true;
+}
+
 static void
 take_options(struct options *opt, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--verbose") == 0) {
-			opt->verbose = true;
+		if (take_flag(opt, argv[i]))
 			continue;
-		}
 		if (i + 1 == argc)
 			usage();
 		take_option(opt, argv[i], argv[i + 1]);

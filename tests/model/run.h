@@ -21,7 +21,7 @@
 struct options {
 	uint64_t ops, seed;
 	const char *dir;
-	int durability;
+	int durability, keeper;
 	unsigned check_every;
 	bool verbose;
 };

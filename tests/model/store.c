@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The store under test: a directory of its own in $TMPDIR, /dev/shm or /tmp,
- * opened with the run's clock and an ear for events. Handles are opened when
- * first needed and stay open; when their queue is dropped they become ghosts,
- * which must answer EVQ_NOQUEUE for ever.
+ * opened with the run's clock and an ear for events, and with a journal so
+ * short that its ring is used over and over. Handles are opened when first
+ * needed and stay open; when their queue is dropped they become ghosts, which
+ * must answer EVQ_NOQUEUE for ever.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "run.h"
@@ -64,7 +65,8 @@ hear(const evq_event *event, void *arg)
 int
 store_open_at(struct run *r, const char *path, evq_env **out)
 {
-	return evq_env_open(path, EVQ_ENV_OPTS(.durability = r->opt.durability, .map_size = UINT64_C(1) << 30,
+	return evq_env_open(path, EVQ_ENV_OPTS(.durability = r->opt.durability, .keeper = r->opt.keeper,
+	                                       .map_size = UINT64_C(1) << 30, .journal_size = 1 << 20,
 	                                       .clock = read_clock, .clock_arg = r, .on_event = hear, .event_arg = r),
 	                    out);
 }
