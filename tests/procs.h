@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -83,6 +84,14 @@ proc_wait_stopped(pid_t pid)
 	return WIFSTOPPED(status) ? 1 : 0;
 }
 
+/* Stops it wherever it is: 1, or 0 when it ended instead. */
+static inline int
+proc_stop(pid_t pid)
+{
+	kill(pid, SIGSTOP);
+	return proc_wait_stopped(pid);
+}
+
 static inline int
 proc_kill(pid_t pid)
 {
@@ -125,6 +134,18 @@ turn_close(struct turn *t)
 {
 	close(t->fd[0]);
 	close(t->fd[1]);
+}
+
+/* Zeros, that children share. */
+static inline void *
+proc_shared(size_t len)
+{
+	void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED) {
+		perror("mmap");
+		abort();
+	}
+	return at;
 }
 
 static inline int64_t

@@ -7,7 +7,6 @@
 #include "killed.h"
 
 #include <stdatomic.h>
-#include <sys/mman.h>
 
 static int
 add_five(evq_env *env_, evq_queue *to)
@@ -411,8 +410,7 @@ static void
 setup_told(void)
 {
 	setup();
-	told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(told, MAP_FAILED);
+	told = proc_shared(sizeof *told);
 	durability = EVQ_DURABLE_RELAXED;
 	journal_size = MIB;
 }
