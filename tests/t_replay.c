@@ -197,18 +197,27 @@ send_and_delete_for_ever(evq_env *env_, evq_queue *to)
 	}
 }
 
+/* Returns the first. One that was leased has lost its place to all the others, whether its lease is ended or not. */
+static uint32_t
+check_order(const evq_batch *b)
+{
+	size_t count = evq_batch_count(b);
+	uint32_t first = number_of(evq_batch_at(b, 0)), last = number_of(evq_batch_at(b, count - 1));
+	size_t in_order = last < first ? count - 1 : count;
+	for (size_t i = 0; i < in_order; i++)
+		ck_assert_uint_eq(number_of(evq_batch_at(b, i)), first + i);
+	if (in_order < count)
+		ck_assert_uint_eq(last, first - 1);
+	return in_order < count ? last : first;
+}
+
 /* The call in progress may have happened. */
 static void
 expect_what_was_told(void)
 {
 	evq_batch *b = batch();
-	ck_ok(evq_peek(q, EVQ_PEEK_OPTS(.count = EVQ_BATCH_MAX, .states = EVQ_VISIBLE), b));
-	uint32_t first = number_of(evq_batch_at(b, 0)), count = (uint32_t)evq_batch_count(b);
-	for (uint32_t i = 0; i < count; i++)
-		ck_assert_uint_eq(number_of(evq_batch_at(b, i)), first + i);
-	uint32_t leased = (uint32_t)stats(q).leased, sent = first + count;
-	ck_assert_uint_le(leased, 1);
-	first -= leased;
+	ck_ok(evq_peek(q, EVQ_PEEK_OPTS(.count = EVQ_BATCH_MAX), b));
+	uint32_t first = check_order(b), sent = first + (uint32_t)evq_batch_count(b);
 	ck_assert_uint_ge(first, told->deleted);
 	ck_assert_uint_ge(sent, told->sent);
 	ck_assert_uint_le(first - told->deleted + sent - told->sent, 1);
@@ -303,10 +312,11 @@ receive_thousands_and_delete_half(evq_env *env_, evq_queue *to)
 	return 0;
 }
 
+/* Whether the leases of the dead have been ended yet is not of interest here. */
 static void
-expect_half_leased_and_one(void)
+expect_half_and_one(void)
 {
-	expect_counts(q, 1, 0, MANY / 2);
+	ck_assert_uint_eq(stats(q).messages, MANY / 2 + 1);
 	ck_assert_uint_eq(stats(q).received, MANY);
 	ck_assert_uint_eq(stats(q).deleted, MANY / 2);
 }
@@ -337,7 +347,7 @@ static const struct {
 } large[] = {
 	{ send_a_large_one_among_others, expect_ten_with_a_large_one },
 	{ send_thousands_and_one, expect_thousands_and_one },
-	{ receive_thousands_and_delete_half, expect_half_leased_and_one },
+	{ receive_thousands_and_delete_half, expect_half_and_one },
 	{ purge_large_ones, expect_three_after_a_purge },
 };
 
