@@ -84,7 +84,7 @@ task_await_sleep(pid_t pid, pid_t tid)
 {
 	long before = -1, now = task_switches(pid, tid);
 	for (int64_t start = real_ms(); before != now && real_ms() - start < 10000;) {
-		nap_ms(25);
+		nap_ms(12);
 		before = now;
 		now = task_switches(pid, tid);
 	}
