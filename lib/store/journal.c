@@ -24,7 +24,7 @@ static const char name[] = "evq.journal", new_name[] = "new.journal";
 
 #define DEFAULT_SIZE (UINT64_C(64) << 20)
 
-enum { RECORD_MAX = 1 << 20, BOUND = 8 << 20, FILL = 1 << 20, PAGE = EVQ__JOURNAL_HEAD };
+enum { RECORD_MAX = 1 << 20, BOUND = 16 << 20, FILL = 1 << 20, PAGE = EVQ__JOURNAL_HEAD };
 
 /* ---- making and opening ---- */
 
