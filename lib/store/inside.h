@@ -218,6 +218,12 @@ void evq__flush_note(struct evq__store *s, uint64_t to); /* up to there it is on
 int evq__recover_begin(struct evq__store *s, struct evq__txn *t, int is_own);
 /* Commits what evq__recover_begin began; t is over, also on failure. Needs: the tenure. */
 int evq__recover_commit(struct evq__store *s, struct evq__txn *t);
+/*
+ * Whether a commit of transaction number that failed with rc happened, another transaction tells: LMDB refuses it
+ * where the old page that names the tree could not be put back, and else numbers it behind what was committed.
+ * Returns 0, rc or EVQ_UNKNOWN. Needs: the tenure, and no transaction of LMDB open.
+ */
+int evq__recover_outcome(struct evq__store *s, size_t number, int rc);
 /* All of the tree on disk. Needs: the tenure, and no transaction of LMDB open. */
 int evq__recover_sync(struct evq__store *s);
 

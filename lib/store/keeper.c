@@ -31,7 +31,7 @@ begin(struct evq__store *s)
 {
 	struct evq__tenure *t = &s->tenure;
 	int rc = 0;
-	if (s->shared->journal.is_unsynced && !t->is_open) /* what is built on it must not outlive it */
+	if (s->shared->journal.is_unsynced) /* what is built on it must not outlive it */
 		rc = evq__recover_sync(s);
 	if (!rc)
 		rc = evq__recover_begin(s, &t->txn, 0);
@@ -45,17 +45,6 @@ begin(struct evq__store *s)
 	t->failures++;
 }
 
-/* Whether a commit that failed happened nevertheless, the number of the next transaction tells. */
-static int
-find_outcome(struct evq__store *s, size_t number, int rc)
-{
-	struct evq__tenure *t = &s->tenure;
-	begin(s);
-	if (!t->is_open)
-		return EVQ_UNKNOWN;
-	return mdb_txn_id(t->txn.mdb) > number ? 0 : rc;
-}
-
 static void
 commit(struct evq__store *s)
 {
@@ -67,7 +56,7 @@ commit(struct evq__store *s)
 	t->commits++;
 	t->commit_ms = evq__clock_monotonic_ms() - begun;
 	t->retry_at_ms = rc ? begun + t->commit_ms + RETRY_MS : 0;
-	t->commit_rc = rc && rc != EVQ_FULL ? find_outcome(s, number, rc) : rc;
+	t->commit_rc = rc ? evq__recover_outcome(s, number, rc) : 0;
 }
 
 static void

@@ -58,7 +58,6 @@ begin(struct evq__store *s, struct evq__txn *t)
 	return evq__store_rc(s, mdb_txn_begin(s->env, NULL, 0, &t->mdb));
 }
 
-/* Whether what failed is there nevertheless, the next transaction tells. */
 static int
 commit(struct evq__store *s, struct evq__txn *t, uint64_t sequence, uint64_t chain)
 {
@@ -204,6 +203,17 @@ evq__recover_commit(struct evq__store *s, struct evq__txn *t)
 	if (!rc)
 		atomic_store(&p->is_dirty, 0);
 	return rc;
+}
+
+int
+evq__recover_outcome(struct evq__store *s, size_t number, int rc)
+{
+	MDB_txn *next;
+	if (mdb_txn_begin(s->env, NULL, 0, &next))
+		return EVQ_UNKNOWN;
+	size_t next_number = mdb_txn_id(next);
+	mdb_txn_abort(next);
+	return next_number > number ? 0 : rc;
 }
 
 /* The page that names the tree, and that a flush may have lost, once more: the next flush is for this one. */

@@ -72,21 +72,6 @@ evq__txn_begin_own(struct evq__store *s, struct evq__txn *t)
 	return rc;
 }
 
-/*
- * Whether a commit that failed happened, another transaction tells: LMDB refuses it where the old meta page could
- * not be put back, and else numbers it behind what was committed. Needs: the tenure.
- */
-static int
-find_outcome(struct evq__store *s, size_t number, int rc)
-{
-	MDB_txn *next;
-	if (mdb_txn_begin(s->env, NULL, 0, &next))
-		return EVQ_UNKNOWN;
-	size_t next_number = mdb_txn_id(next);
-	mdb_txn_abort(next);
-	return next_number > number ? 0 : rc;
-}
-
 static int
 commit_own(struct evq__txn *t)
 {
@@ -97,7 +82,7 @@ commit_own(struct evq__txn *t)
 		return evq__txn_abort(t, rc);
 	s->shared->journal.is_unsynced = 1; /* before it is true: a death in between leaves it so */
 	if ((rc = evq__recover_commit(s, t)))
-		rc = find_outcome(s, number, rc);
+		rc = evq__recover_outcome(s, number, rc);
 	if (!rc && (t->is_users || !t->is_lazy) && evq__recover_sync(s)) {
 		atomic_store(&s->failed, EIO);
 		rc = EVQ_UNKNOWN;
