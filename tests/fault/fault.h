@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define MESSAGES 16
-#define LEN_MAX 12000
+#define LEN_MAX 140000 /* more than a record of the journal may hold */
 #define MAP_SIZE (64 << 20)
 
 enum { NOWHERE, IN_Q, IN_DEAD, IN_OTHER, PLACES };

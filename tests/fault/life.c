@@ -41,7 +41,7 @@ body_of(unsigned i)
 {
 	static unsigned char bodies[MESSAGES][LEN_MAX];
 	bodies[i][0] = (unsigned char)i;
-	return (evq_buf){ bodies[i], i % 4 == 1 ? LEN_MAX - i : 1 + i * 60 };
+	return (evq_buf){ bodies[i], i == 5 ? LEN_MAX : i % 4 == 1 ? 12000 - i : 1 + i * 60 };
 }
 
 static void
