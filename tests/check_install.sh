@@ -6,7 +6,7 @@
 #   sh tests/check_install.sh "make" "cc -O2 -g"
 #
 #   1  `make install` puts there the files that it should, and no other
-#   2  a program builds with what pkg-config says, shared and static, and runs
+#   2  a program builds with what pkg-config says, shared and static, and runs; one may unload the library again
 #   3  the header compiles alone, as strict C99 and as C++11
 #   4  the shared library has its soname, exports what lib/evq.map lists, needs only LMDB and libc
 #   5  `make uninstall` leaves nothing
@@ -117,6 +117,30 @@ if [ $plain = yes ]; then
 	run $cc -DVERSION="\"$version\"" -o "$work/shared" "$work/user.c" $cflags $shared_libs ||
 		fail "a program does not link with libevq.so"
 	run env LD_LIBRARY_PATH="$lib" "$work/shared" "$work/store2" || fail "the program linked with libevq.so fails"
+
+	# Unloaded with a store open, its thread at work: it stays where it is.
+	cat >"$work/loader.c" <<'END'
+#include <dlfcn.h>
+#include <evq.h>
+#include <time.h>
+
+int
+main(int argc, char **argv)
+{
+	void *library = argc > 2 ? dlopen(argv[1], RTLD_NOW) : NULL;
+	union {
+		void *found;
+		int (*open)(const char *path, const evq_env_opts *opts, evq_env **out);
+	} call = { library ? dlsym(library, "evq_env_open") : NULL };
+	evq_env *env = NULL;
+	struct timespec while_ = { 0, 50000000 };
+	if (!call.found || call.open(argv[2], EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .flush_ms = 1), &env))
+		return 1;
+	return dlclose(library) || nanosleep(&while_, NULL);
+}
+END
+	run $cc -D_POSIX_C_SOURCE=200809L -o "$work/loader" "$work/loader.c" $cflags -ldl || fail "the loader does not link"
+	run "$work/loader" "$lib/libevq.so" "$work/store3" || fail "unloading the library with a store open ends the program"
 fi
 
 # ---- 3: the header ------------------------------------------------------------------------------
