@@ -36,12 +36,31 @@
 		}                                                                                           \
 	} while (0)
 
+static inline int64_t
+real_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static inline void
+nap_ms(int64_t ms)
+{
+	struct timespec left = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
 typedef int proc_fn(void *arg);
 
 static inline pid_t
 proc_start(proc_fn *fn, void *arg)
 {
 	fflush(NULL);
+#if defined(__SANITIZE_ADDRESS__)
+	nap_ms(40); /* its allocator does not survive a fork beside a keeper at work: it is not, soon */
+#endif
 	pid_t pid = fork();
 	if (pid < 0) { /* never to be waited for or killed: -1 is everybody */
 		perror("fork");
@@ -146,22 +165,6 @@ proc_shared(size_t len)
 		abort();
 	}
 	return at;
-}
-
-static inline int64_t
-real_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-static inline void
-nap_ms(int64_t ms)
-{
-	struct timespec left = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
-	while (nanosleep(&left, &left) < 0 && errno == EINTR)
-		;
 }
 
 #endif

@@ -23,14 +23,15 @@ enum { READER_CHECK_INTERVAL = 1024, STEP_CHANGES = 64 };
 
 static const uint8_t store_key[4];
 
+/* With no cursor: a transaction whose thread ends is never closed, and would keep it. */
 static int
 read_record(struct evq__txn *t, struct evq__storerec *rec)
 {
-	struct evq__slice value;
-	int rc = evq__tree_get(t, EVQ__QUEUE, store_key, sizeof store_key, &value);
+	MDB_val k = { sizeof store_key, (void *)(uintptr_t)store_key }, v;
+	int rc = mdb_get(t->mdb, t->store->dbi[EVQ__QUEUE], &k, &v);
 	if (!rc)
-		rc = evq__storerec_unpack(value.data, value.len, rec);
-	return rc == EVQ__NONE ? EVQ_FORMAT : rc;
+		rc = evq__storerec_unpack(v.mv_data, v.mv_size, rec);
+	return rc == MDB_NOTFOUND ? EVQ_FORMAT : evq__store_rc(t->store, rc);
 }
 
 static int
