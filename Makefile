@@ -118,11 +118,11 @@ check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
 SAN = -O1 -g -fno-omit-frame-pointer
 check-san:
 	EVQ_TEST_SMALL=1 $(MAKE) check B=build-san MODEL_OPS=50000 HANDOVERS=40000 CFLAGS="$(SAN) -fsanitize=address,undefined -fno-sanitize-recover=all"
-# The keeper alone takes LMDB's lock and the gate in both orders, and a test's child may have a keeper of its own.
+# The keeper alone takes LMDB's lock and the gate in both orders.
 check-tsan:
 	$(MAKE) build-tsan/tests/check_all B=build-tsan CFLAGS="$(SAN) -fsanitize=thread -DEVQ__NO_CLOCKLOCK"
-	TSAN_OPTIONS=detect_deadlocks=0:die_after_fork=0 TMPDIR=$(TEST_TMP) EVQ_TEST_SMALL=1 build-tsan/tests/check_all \
-		threads wait window interrupt steady asleep woken journal replay fd
+	TSAN_OPTIONS=detect_deadlocks=0 TMPDIR=$(TEST_TMP) EVQ_TEST_SMALL=1 build-tsan/tests/check_all \
+		threads wait window interrupt steady fd
 # As on a system on which nobody can sleep on a word: it is looked at now and then.
 check-nofutex:
 	$(MAKE) build-nofutex/tests/check_all build-nofutex/tests/handover B=build-nofutex CPPFLAGS="$(CPPFLAGS) -DEVQ__NO_FUTEX"
