@@ -89,6 +89,7 @@ EVQ_API const char *evq_version(int *major, int *minor, int *patch);
 #define EVQ_BATCH_MAX 10000     /* messages in one call */
 #define EVQ_BODY_MAX 1073741824 /* bytes of a body: 1 GiB */
 #define EVQ_GROUP_MAX 128       /* bytes of a group */
+#define EVQ_DEDUP_MAX 128       /* bytes of a dedup_id */
 #define EVQ_REASON_MAX 128      /* bytes of evq_bury()'s reason */
 #define EVQ_ATTRS_MAX 64        /* attributes of a message */
 #define EVQ_ATTR_NAME_MAX 255   /* bytes of an attribute's name */
@@ -182,7 +183,10 @@ EVQ_API struct MDB_txn *evq_txn_mdb(const evq_txn *txn);
 /* ---- queues: evq_queue(3) ----------------------------------------------------------------------- */
 
 enum {
-	EVQ_EXPIRE_TO_DEAD_LETTER = 4 /* a message whose retention ends is moved, not dropped; needs dead_letter */
+	EVQ_FIFO = 1,                  /* the messages of a group in the order sent, one after the other: evq_group(3) */
+	EVQ_CONTENT_DEDUP = 2,         /* a body sent again within dedup_ms is a repeat: evq_dedup(3) */
+	EVQ_EXPIRE_TO_DEAD_LETTER = 4, /* a message whose retention ends is moved, not dropped; needs dead_letter */
+	EVQ_FAIR = 8                   /* groups take turns: one with a long backlog delays no other: evq_group(3) */
 };
 
 typedef struct evq_queue_attrs {
@@ -197,8 +201,8 @@ typedef struct evq_queue_attrs {
 	uint32_t max_body_len;   /* default 1 MiB; up to EVQ_BODY_MAX */
 	int64_t retry_min_ms;    /* default 1000. evq_release(..., EVQ_BACKOFF): min * 2^(receives-1), */
 	int64_t retry_max_ms;    /* default 900000. at most max, jittered between half and all of it */
-	int64_t dedup_ms;        /* reserved: 0 */
-	uint32_t flags;          /* EVQ_EXPIRE_TO_DEAD_LETTER */
+	int64_t dedup_ms;        /* how long a repeat is known for one; default 300000; 1 ms ... 365 days */
+	uint32_t flags;          /* EVQ_FIFO or EVQ_FAIR, and EVQ_CONTENT_DEDUP: fixed at creation. EVQ_EXPIRE_... */
 } evq_queue_attrs;
 #define EVQ_QUEUE_ATTRS(...) (&(const evq_queue_attrs){ .size = sizeof(evq_queue_attrs), __VA_ARGS__ })
 
@@ -225,11 +229,11 @@ EVQ_API int evq_queue_list(evq_env *env, evq_queue_fn *fn, void *arg);
 
 typedef struct evq_send_opts {
 	size_t size;
-	int64_t delay_ms;      /* default the queue's; EVQ_NONE = now */
+	int64_t delay_ms;      /* default the queue's, which is the only one with EVQ_FIFO; EVQ_NONE = now */
 	int64_t expires_ms;    /* a life shorter than the queue's retention */
 	int priority;          /* -128 ... 127, higher first; default 0 */
-	const char *group;     /* carried with the message */
-	const char *dedup_id;  /* reserved: NULL */
+	const char *group;     /* carried with the message; needed with EVQ_FIFO; who takes turns with EVQ_FAIR */
+	const char *dedup_id;  /* a repeat within dedup_ms succeeds, returns the first id, adds nothing */
 	const evq_attr *attrs; /* headers, kept in order */
 	size_t attr_count;
 } evq_send_opts;
@@ -264,7 +268,7 @@ enum {
 	EVQ_VISIBLE = 1, /* may be received now */
 	EVQ_DELAYED = 2, /* not before visible_at_ms */
 	EVQ_LEASED = 4,  /* received; not again before visible_at_ms */
-	EVQ_BLOCKED = 8  /* never delivered: its body is damaged and there is no dead letter to move it to */
+	EVQ_BLOCKED = 8  /* an earlier one of its group is leased or delayed; or its body is damaged, and no dead letter */
 };
 
 typedef struct evq_delivery { /* library-allocated: may grow */
@@ -337,7 +341,7 @@ typedef struct evq_redrive_opts {
 #define EVQ_REDRIVE_OPTS(...) (&(const evq_redrive_opts){ .size = sizeof(evq_redrive_opts), __VA_ARGS__ })
 /* Moves messages out of the dead letter, in the order a receive would take them; receives restart at 0. */
 EVQ_API int evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t *moved_out);
-/* Removes every message: visible, delayed and leased. */
+/* Removes every message: visible, delayed and leased. What was sent before may be sent again: dedup_ids are forgotten. */
 EVQ_API int evq_purge(evq_queue *q, evq_txn *txn, size_t *purged_out);
 
 typedef struct evq_stats {

@@ -29,6 +29,7 @@ effective(const evq_queue_attrs *set)
 	a.max_body_len = a.max_body_len ? a.max_body_len : 1048576;
 	a.retry_min_ms = a.retry_min_ms ? a.retry_min_ms : 1000;
 	a.retry_max_ms = a.retry_max_ms ? a.retry_max_ms : 900000;
+	a.dedup_ms = a.dedup_ms ? a.dedup_ms : 300000;
 	return a;
 }
 
@@ -45,7 +46,7 @@ expect_attrs(evq_queue *q, const evq_queue_attrs *set)
 	ck_assert_uint_eq(got.max_body_len, want.max_body_len);
 	ck_assert_int_eq(got.retry_min_ms, want.retry_min_ms);
 	ck_assert_int_eq(got.retry_max_ms, want.retry_max_ms);
-	ck_assert_int_eq(got.dedup_ms, 0);
+	ck_assert_int_eq(got.dedup_ms, want.dedup_ms);
 	ck_assert_uint_eq(got.flags, want.flags);
 	ck_assert_pstr_eq(got.dead_letter, want.dead_letter);
 }
@@ -99,12 +100,14 @@ static const struct {
 	{ 0, ATTRS(.retry_min_ms = 1, .retry_max_ms = 1) },
 	{ 0, ATTRS(.retry_min_ms = YEAR_MS, .retry_max_ms = YEAR_MS) },
 	{ EINVAL, ATTRS(.retry_min_ms = 2, .retry_max_ms = 1) },
-	{ ENOTSUP, ATTRS(.dedup_ms = 1) },
+	{ 0, ATTRS(.dedup_ms = 1) },
+	{ 0, ATTRS(.dedup_ms = YEAR_MS) },
+	{ EINVAL, ATTRS(.dedup_ms = YEAR_MS + 1) },
+	{ EINVAL, ATTRS(.dedup_ms = -1) },
 	{ EINVAL, ATTRS(.flags = EVQ_EXPIRE_TO_DEAD_LETTER) },
 	{ 0, ATTRS(.flags = EVQ_EXPIRE_TO_DEAD_LETTER, .dead_letter = "dead") },
-	{ EINVAL, ATTRS(.flags = 1) },
-	{ EINVAL, ATTRS(.flags = 2) },
-	{ EINVAL, ATTRS(.flags = 8) },
+	{ EINVAL, ATTRS(.flags = EVQ_FIFO | EVQ_FAIR) },
+	{ EINVAL, ATTRS(.flags = 16) },
 	{ EINVAL, ATTRS(.flags = 0x80000000U) },
 	{ EINVAL, ATTRS(.flags = EVQ_EXPIRE_TO_DEAD_LETTER | 0x100, .dead_letter = "dead") },
 	{ EINVAL, { .size = 0, .visibility_ms = 5 } },
@@ -112,8 +115,8 @@ static const struct {
 	{ EINVAL, { .size = offsetof(evq_queue_attrs, flags), .visibility_ms = 5 } },
 	/* one field out of bounds, and a dead letter that must not come into being for it */
 	{ EINVAL, ATTRS(.visibility_ms = -1, .dead_letter = "dead") },
-	{ EINVAL, ATTRS(.flags = 1, .dead_letter = "dead") },
-	{ ENOTSUP, ATTRS(.dedup_ms = 1, .dead_letter = "dead") },
+	{ EINVAL, ATTRS(.flags = EVQ_FIFO | EVQ_FAIR, .dead_letter = "dead") },
+	{ EINVAL, ATTRS(.dedup_ms = -1, .dead_letter = "dead") },
 };
 
 START_TEST(open_checks_the_bounds_and_a_refusal_creates_nothing)

@@ -8,7 +8,9 @@
 
 #include "body.h"
 #include "codes.h"
+#include "deduprow.h"
 #include "entry.h"
+#include "grouprow.h"
 #include "key.h"
 #include "opts.h"
 #include "queue.h"
@@ -122,7 +124,7 @@ make_entry(unsigned deaths, uint8_t out[static EVQ__ENTRY_MAX])
 {
 	static uint8_t bufs[2][EVQ__HISTORY_MAX];
 	char name[EVQ_NAME_MAX], reason[EVQ_REASON_MAX];
-	struct evq__entry e = { .flags = deaths ? EVQ__ENTRY_DEAD : 0, .receives = 9, .fence = 4, .base = 3, .body_len = 77,
+	struct evq__entry e = { .flags = deaths ? EVQ__ENTRY_DEAD : 0, .group = 7, .receives = 9, .fence = 4, .base = 3, .body_len = 77,
 		                .sent_at_ms = 1, .first_received_at_ms = 2, .expires_at_ms = 3 };
 	memset(name, 'n', sizeof name);
 	memset(reason, 'r', sizeof reason);
@@ -130,10 +132,11 @@ make_entry(unsigned deaths, uint8_t out[static EVQ__ENTRY_MAX])
 		struct evq__death d = { (int64_t)i, i, { name, sizeof name - i % 3 }, { reason, sizeof reason - i % 5 } };
 		evq__death_add(&e, &d, bufs[i % 2]);
 	}
-	evq__entry_pack(&e, out);
+	e.flags |= deaths % 3 ? EVQ__ENTRY_GROUP : 0;
+	size_t head_len = evq__entry_pack(&e, out);
 	if (e.history.len)
-		memcpy(out + EVQ__ENTRY_HEAD, e.history.data, e.history.len);
-	return EVQ__ENTRY_HEAD + e.history.len;
+		memcpy(out + head_len, e.history.data, e.history.len);
+	return head_len + e.history.len;
 }
 
 START_TEST(history_keeps_the_last_moves_and_reads_back)
@@ -146,6 +149,7 @@ START_TEST(history_keeps_the_last_moves_and_reads_back)
 		size_t at = 0, len = make_entry(deaths, bytes);
 		ck_ok(evq__entry_unpack(bytes, len, &e));
 		ck_assert_uint_eq(e.deaths, kept);
+		ck_assert_uint_eq(e.group, deaths % 3 ? 7 : 0);
 		for (unsigned i = deaths - kept; i < deaths; i++) {
 			ck_ok(evq__death_next(&e.history, &at, &d));
 			ck_assert_int_eq(d.at_ms, (int64_t)i);
@@ -176,9 +180,9 @@ END_TEST
 START_TEST(queue_record_reads_back_and_no_other_length_does)
 {
 	struct evq__queue q = { .number = 5, .state = EVQ__QUEUE_DROPPING, .name_len = 4, .flags = 4, .visibility_ms = 1,
-		                .delay_ms = 2, .retention_ms = 3, .retry_min_ms = 4, .retry_max_ms = 5,
+		                .delay_ms = 2, .retention_ms = 3, .retry_min_ms = 4, .retry_max_ms = 5, .dedup_ms = 11,
 		                .max_receives = 6, .dead_letter = 7, .max_messages = 8, .max_bytes = 9,
-		                .max_body_len = 10, .c = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, .name = "name" };
+		                .max_body_len = 10, .c = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 }, .name = "name" };
 	struct evq__queue back = { .number = 5 };
 	uint8_t bytes[EVQ__QUEUE_MAX + 1] = { 0 };
 	size_t len = evq__queue_pack(&q, bytes);
@@ -188,7 +192,7 @@ START_TEST(queue_record_reads_back_and_no_other_length_does)
 	ck_assert(back.state == q.state && back.flags == 4 && back.visibility_ms == 1 && back.delay_ms == 2 &&
 	          back.retention_ms == 3 && back.retry_min_ms == 4 && back.retry_max_ms == 5 &&
 	          back.max_receives == 6 && back.dead_letter == 7 && back.max_messages == 8 && back.max_bytes == 9 &&
-	          back.max_body_len == 10);
+	          back.max_body_len == 10 && back.dedup_ms == 11);
 	for (size_t other = 0; other <= sizeof bytes; other++)
 		if (other != len)
 			ck_rc(evq__queue_unpack(bytes, other, &back), EVQ_CORRUPT);
@@ -230,6 +234,12 @@ START_TEST(readers_survive_bytes_that_are_nearly_right)
 		else if (_i == 5)
 			for (int n = 0; n < 4; n++)
 				len += evq__note_pack(n % 2 ? EVQ__NOTE_DEL : EVQ__NOTE_PUT, 2, 3, 4, good + len) + (n % 2 ? 3 : 7);
+		else if (_i == 7)
+			good[0] = 7, evq__le64_put(good + 1, 99), len = EVQ__STAND + make_entry((unsigned)(dice() % 9), good + EVQ__STAND);
+		else if (_i == 8)
+			evq__turns_pack(&(struct evq__turns){ 5, 6 }, good), len = EVQ__TURNS;
+		else if (_i == 9)
+			evq__dedup_pack(&(struct evq__dedup){ EVQ__DEDUP_ID, 1, 2, 3, { NULL, 0 } }, good), len = EVQ__DEDUP_HEAD + 4;
 		else if (_i == 6)
 			evq__journal_head_pack(&(struct evq__journal_head){ .ring = 8192 }, good), len = EVQ__JOURNAL_HEAD_USED;
 		else
@@ -299,7 +309,7 @@ format_suite(void)
 	tcase_add_test(t, receipt_of_another_secret_or_with_any_bit_flipped_is_refused);
 	tcase_add_test(t, record_is_taken_for_none_other);
 	tcase_add_test(t, store_record_of_the_version_before_is_read);
-	tcase_add_loop_test(t, readers_survive_bytes_that_are_nearly_right, 0, 7);
+	tcase_add_loop_test(t, readers_survive_bytes_that_are_nearly_right, 0, 10);
 	suite_add_tcase(s, t);
 	return s;
 }

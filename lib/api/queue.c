@@ -161,6 +161,7 @@ read_attrs(struct evq__call *call, evq_queue *handle, evq_queue_attrs *out)
 		.max_body_len = q.max_body_len,
 		.retry_min_ms = q.retry_min_ms,
 		.retry_max_ms = q.retry_max_ms,
+		.dedup_ms = q.dedup_ms,
 		.flags = q.flags,
 	};
 	if (!q.dead_letter)

@@ -10,7 +10,7 @@
 #include "batch.h"
 #include "bounds.h"
 #include "clock.h"
-#include "due.h"
+#include "line.h"
 #include "opts.h"
 #include "orphans_end.h"
 #include "run.h"
@@ -65,8 +65,8 @@ look(struct receive *r, int *is_ready)
 		return *is_ready ? 0 : rc;
 	struct evq__ready ready = { .from = { .queue = r->q->number }, .found = &found, .max = 1,
 		                    .next_due = EVQ__DUE_NEVER };
-	rc = evq__run_end(&run, evq__due_collect(run.call.txn, run.call.now_ms, &ready));
-	*is_ready = ready.count > 0;
+	rc = evq__run_end(&run, evq__line_collect(&run.call, &ready));
+	*is_ready = ready.count > 0 || ready.misplaced;
 	note_next_due(r, ready.next_due, run.call.now_ms);
 	return rc;
 }

@@ -21,13 +21,12 @@ struct redrive {
 	evq_txn *txn;
 	evq_redrive_opts o;
 	size_t to_len;
-	struct evq__place from; /* where the next slice begins */
+	struct evq__ready walk; /* where the next slice begins */
 	struct evq__found found[EVQ__SLICE];
 	size_t count;
 	struct evq_batch seen; /* the same messages, for match */
 	size_t moved;
 	int obstacle;
-	int done;
 };
 
 static int
@@ -58,7 +57,7 @@ show(struct evq__call *call, struct redrive *r)
 	int rc = 0;
 	for (size_t i = 0; !rc && i < r->count; i++) {
 		uint8_t history[EVQ__HISTORY_MAX];
-		rc = evq__due_history(call->txn, &r->found[i], history);
+		rc = evq__line_history(call, &r->found[i], history);
 		if (!rc)
 			rc = evq__peek_one(call, &r->found[i], &r->seen);
 	}
@@ -74,11 +73,11 @@ list(struct redrive *r)
 	int rc = r->txn ? evq__run_queue(&run, r->dead, r->txn) : evq__run_read_queue(&run, r->dead);
 	if (rc)
 		return rc;
-	r->from.queue = run.call.q.number;
+	r->walk.from.queue = run.call.q.number;
 	rc = find_destination(&run.call, r, &to);
 	if (!rc)
-		rc = evq__redrive_list(&run.call, &r->from, r->found, left < EVQ__SLICE ? left : EVQ__SLICE,
-		                       &r->count, &r->done);
+		rc = evq__redrive_list(&run.call, &r->walk, r->found, left < EVQ__SLICE ? left : EVQ__SLICE,
+		                       &r->count);
 	if (!rc && r->o.match)
 		rc = show(&run.call, r);
 	return evq__run_end(&run, rc);
@@ -115,7 +114,7 @@ move(struct redrive *r)
 int
 evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t *moved_out)
 {
-	struct redrive r = { .dead = dead, .txn = txn };
+	struct redrive r = { .dead = dead, .txn = txn, .walk.is_list = 1 };
 	int rc = evq__queue_check(dead);
 	if (!rc && !txn)
 		rc = evq__env_check_free(dead->env);
@@ -124,7 +123,7 @@ evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t 
 	if (rc)
 		return rc;
 	uint64_t changes = evq__run_changes(txn);
-	while (!rc && !r.done && r.moved < r.o.max) {
+	while (!rc && !r.walk.done && r.moved < r.o.max) {
 		evq__batch_reset(&r.seen);
 		rc = list(&r);
 		if (!rc && r.o.match)

@@ -27,14 +27,14 @@ check_numbers(const evq_send_opts *o)
 }
 
 static int
-check_group(const char *group, struct evq__slice *out)
+check_text(const char *text, size_t max, struct evq__slice *out)
 {
-	if (!group)
+	if (!text)
 		return 0;
-	size_t len = strnlen(group, EVQ_GROUP_MAX + 1);
-	if (len > EVQ_GROUP_MAX)
+	size_t len = strnlen(text, max + 1);
+	if (len > max)
 		return EVQ_TOOBIG;
-	*out = (struct evq__slice){ group, len };
+	*out = (struct evq__slice){ text, len };
 	return len ? 0 : EINVAL;
 }
 
@@ -59,12 +59,12 @@ check_opts(const evq_send_opts *opts, struct packed *packed, struct evq__send *s
 	evq_send_opts o;
 	*send = (struct evq__send){ .delay_ms = 0 };
 	int rc = evq__opts_load(&o, sizeof o, EVQ__SEND_OPTS_FIRST, opts);
-	if (!rc && o.dedup_id)
-		rc = ENOTSUP;
 	if (!rc)
 		rc = check_numbers(&o);
 	if (!rc)
-		rc = check_group(o.group, &send->group);
+		rc = check_text(o.group, EVQ_GROUP_MAX, &send->group);
+	if (!rc)
+		rc = check_text(o.dedup_id, EVQ_DEDUP_MAX, &send->dedup_id);
 	if (rc)
 		return rc;
 	send->delay_ms = o.delay_ms;
@@ -87,14 +87,14 @@ check_bodies(const evq_buf *bodies, size_t count)
 /* *again: there was no room, but some may have been made. */
 static int
 try_put(evq_queue *q, evq_txn *txn, const struct evq__send *send, const evq_buf *bodies, size_t count,
-        uint64_t *first, int *again)
+        uint64_t *ids, int *again)
 {
 	struct evq__run run;
 	*again = 0;
 	int rc = evq__run_queue(&run, q, txn);
 	if (rc)
 		return rc;
-	rc = evq__put(&run.call, send, bodies, count, first, again);
+	rc = evq__put(&run.call, send, bodies, count, ids, again);
 	*again = *again && rc == EVQ_FULL && !run.call.txn->rc;
 	return evq__run_end(&run, *again ? 0 : rc);
 }
@@ -103,13 +103,17 @@ static int
 put(evq_queue *q, evq_txn *txn, const struct evq__send *send, const evq_buf *bodies, size_t count,
     evq_id *ids_out)
 {
-	uint64_t first = 0;
+	uint64_t here[64], *ids = ids_out ? here : NULL;
 	int rc, again;
+	if (ids && count > sizeof here / sizeof *here && !(ids = malloc(count * sizeof *ids)))
+		return ENOMEM;
 	do
-		rc = try_put(q, txn, send, bodies, count, &first, &again);
+		rc = try_put(q, txn, send, bodies, count, ids, &again);
 	while (rc == EVQ__AGAIN || (!rc && again));
-	for (size_t i = 0; !rc && ids_out && i < count; i++)
-		ids_out[i] = first + i;
+	if (!rc && ids)
+		memcpy(ids_out, ids, count * sizeof *ids);
+	if (ids != here)
+		free(ids);
 	return rc;
 }
 

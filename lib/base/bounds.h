@@ -12,10 +12,15 @@
 #define EVQ__LIFE_MAX INT64_C(3155760000000)   /* 100 years of 365.25 days */
 #define EVQ__RETRY_MIN_DEFAULT INT64_C(1000)
 #define EVQ__RETRY_MAX_DEFAULT INT64_C(900000) /* 15 min, the longest delay of SQS */
+#define EVQ__DEDUP_DEFAULT INT64_C(300000)     /* 5 min, as SQS has it */
+#define EVQ__DEDUP_MAX EVQ__DELAY_MAX
 #define EVQ__BODY_LEN_DEFAULT UINT32_C(1048576)
 
 /* Messages that one transaction of our own moves or removes, so that it frees few pages at once. */
 enum { EVQ__SLICE = 100 };
+
+/* Flags of a queue that it keeps as it was made with. */
+#define EVQ__FLAGS_FIXED ((uint32_t)(EVQ_FIFO | EVQ_CONTENT_DEDUP | EVQ_FAIR))
 
 /* The size of a struct with f as its last field. */
 #define EVQ__UP_TO(type, f) (offsetof(type, f) + sizeof(((type *)0)->f))

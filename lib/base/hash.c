@@ -5,6 +5,8 @@
  */
 #include "hash.h"
 
+#include <string.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -16,4 +18,12 @@ uint64_t
 evq__hash(const void *data, size_t len, uint64_t seed)
 {
 	return XXH3_64bits_withSeed(data, len, seed);
+}
+
+void
+evq__hash128(const void *data, size_t len, uint64_t seed, uint8_t out[static 16])
+{
+	XXH128_canonical_t bytes;
+	XXH128_canonicalFromHash(&bytes, XXH3_128bits_withSeed(data, len, seed));
+	memcpy(out, bytes.digest, sizeof bytes.digest);
 }

@@ -31,15 +31,18 @@ check_times(const evq_queue_attrs *a, struct evq__queue *q)
 	if (!rc)
 		rc = check(a->retry_max_ms, EVQ__RETRY_MAX_DEFAULT, q->retry_min_ms, EVQ__DELAY_MAX,
 		           &q->retry_max_ms);
+	if (!rc)
+		rc = check(a->dedup_ms, EVQ__DEDUP_DEFAULT, 1, EVQ__DEDUP_MAX, &q->dedup_ms);
 	return rc;
 }
 
 static int
 check_rest(const evq_queue_attrs *a, struct evq__queue *q)
 {
-	if (a->dedup_ms)
-		return ENOTSUP;
-	if ((a->flags & ~(uint32_t)EVQ_EXPIRE_TO_DEAD_LETTER) || a->max_body_len > EVQ_BODY_MAX)
+	uint32_t known = EVQ__FLAGS_FIXED | EVQ_EXPIRE_TO_DEAD_LETTER;
+	if ((a->flags & ~known) || a->max_body_len > EVQ_BODY_MAX)
+		return EINVAL;
+	if ((a->flags & EVQ_FIFO) && (a->flags & EVQ_FAIR))
 		return EINVAL;
 	if (!a->dead_letter && (a->max_receives || (a->flags & EVQ_EXPIRE_TO_DEAD_LETTER)))
 		return EINVAL;

@@ -240,3 +240,49 @@ evq__bodies_read(struct evq__txn *txn, uint64_t id, struct evq_batch *b, evq_del
 		return EVQ_CORRUPT;
 	return hand_out(b, &whole, d);
 }
+
+int
+evq__bodies_group(struct evq__txn *txn, uint64_t id, struct evq__slice *group)
+{
+	struct evq__slice row;
+	struct evq__body_head head;
+	int rc = open_record(txn, id, &row, &head);
+	if (!rc)
+		*group = (struct evq__slice){ (const uint8_t *)row.data + EVQ__BODY_HEAD, head.group_len };
+	return rc; /* a group is never longer than the first part */
+}
+
+/* The bytes of a row, of which skip are not of the body. */
+static int
+compare(const struct evq__slice *row, uint64_t *skip, const evq_buf *body, size_t *at)
+{
+	if (*skip >= row->len) {
+		*skip -= row->len;
+		return 0;
+	}
+	size_t len = row->len - (size_t)*skip;
+	const char *from = (const char *)row->data + *skip;
+	*skip = 0;
+	if (len > body->len - *at)
+		return 1;
+	*at += len;
+	return len && memcmp(from, (const char *)body->data + *at - len, len);
+}
+
+int
+evq__bodies_may_be(struct evq__txn *txn, uint64_t id, const evq_buf *body, int *is)
+{
+	struct evq__slice row, key;
+	struct evq__body_head head;
+	size_t at = 0;
+	int rc = open_record(txn, id, &row, &head);
+	*is = 1;
+	if (rc)
+		return rc == EVQ_CORRUPT ? 0 : rc;
+	uint64_t skip = evq__body_total(&head) - head.body_len;
+	*is = head.body_len == body->len && !compare(&row, &skip, body, &at);
+	for (uint32_t part = 1; !rc && *is && part < evq__body_parts(evq__body_total(&head)); part++)
+		if (!(rc = evq__tree_next(txn, EVQ__BODY, &key, &row)))
+			*is = !compare(&row, &skip, body, &at);
+	return rc == EVQ__NONE ? 0 : rc;
+}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "key.h"
 
 static int
@@ -227,8 +228,8 @@ int
 evq__catalog_set(struct evq__call *call, const struct evq__attrs *attrs)
 {
 	uint32_t dead_letter = 0;
-	int rc = 0, is_cycle;
-	if (attrs->dead_letter) { /* one that has to be made leads nowhere, so the check may come first */
+	int rc = (attrs->q.flags ^ call->q.flags) & EVQ__FLAGS_FIXED ? EINVAL : 0, is_cycle;
+	if (!rc && attrs->dead_letter) { /* one that has to be made leads nowhere, so the check may come first */
 		rc = evq__catalog_find(call, attrs->dead_letter, attrs->dead_letter_len, &dead_letter);
 		if (!rc)
 			rc = evq__catalog_leads_to(call->txn, dead_letter, call->q.number, &is_cycle);

@@ -26,7 +26,7 @@ struct evq__attrs {
 	const char *dead_letter; /* or NULL */
 	size_t dead_letter_len;
 };
-/* Errors: EINVAL, EVQ_TOOBIG a name, ENOTSUP, E2BIG; see evq_queue(3). */
+/* Errors: EINVAL, EVQ_TOOBIG a name, E2BIG; see evq_queue(3). */
 int evq__attrs_check(const evq_queue_attrs *given, struct evq__attrs *out);
 /* Creates queue name, which must not exist nor be its own dead letter, as call->q. Keeps: 10. */
 int evq__catalog_create(struct evq__call *call, const char *name, size_t len, const struct evq__attrs *attrs);

@@ -23,20 +23,19 @@ move(struct evq__call *call, struct evq__found *f, struct evq__queue *to, const 
 {
 	uint8_t before[EVQ__HISTORY_MAX], after[EVQ__HISTORY_MAX];
 	struct evq__place at = { to->number, f->place.lane, (uint64_t)call->now_ms, f->place.id };
-	int rc = evq__due_history(call->txn, f, before);
+	int rc = evq__line_history(call, f, before);
 	if (!rc)
-		rc = evq__due_remove(call, &call->q, f);
+		rc = evq__line_remove(call, &call->q, f);
 	if (rc)
 		return rc;
 	struct evq__entry e = f->entry;
 	note_death(call, &e, reason, after);
-	e.flags = EVQ__ENTRY_DEAD | (e.flags & EVQ__ENTRY_PARTS);
+	e.flags = EVQ__ENTRY_DEAD | (e.flags & (EVQ__ENTRY_PARTS | EVQ__ENTRY_GROUP));
 	e.base = e.receives;
 	e.owner = 0;
 	e.expires_at_ms = to->retention_ms ? call->now_ms + to->retention_ms : 0;
 	call->q.c.dead_lettered++;
-	evq__news_wake(call->news, to->number, 1);
-	return evq__due_insert(call, to, &at, &e);
+	return evq__line_insert(call, to, &at, &e);
 }
 
 int
@@ -60,7 +59,7 @@ put_off(struct evq__call *call, struct evq__found *f)
 	uint8_t history[EVQ__HISTORY_MAX];
 	struct evq__place to = f->place;
 	int64_t after = evq__due_backoff(call, f);
-	int rc = evq__due_history(call->txn, f, history);
+	int rc = evq__line_history(call, f, history);
 	if (rc)
 		return rc;
 	if (evq__is_expired(&f->entry, call->now_ms))
@@ -69,7 +68,7 @@ put_off(struct evq__call *call, struct evq__found *f)
 	f->entry.flags &= (uint8_t)~EVQ__ENTRY_LEASED;
 	f->entry.owner = 0;
 	evq__due_refence(call, &f->entry);
-	return evq__due_move(call, &f->place, &to, &f->entry);
+	return evq__line_move(call, f, &to);
 }
 
 int
@@ -84,22 +83,23 @@ evq__dead_or_later(struct evq__call *call, struct evq__found *f, const char *rea
 	return evq__news_event(call->news, EVQ_EVENT_DEAD_LETTER_FULL, call->q.name, f->place.id, reason);
 }
 
+/* It leaves its group, so that it is in nobody's way. */
 static int
 park(struct evq__call *call, struct evq__found *f)
 {
 	uint8_t history[EVQ__HISTORY_MAX];
 	struct evq__place to = f->place;
-	int rc = evq__due_history(call->txn, f, history);
+	int rc = evq__line_history(call, f, history);
+	if (!rc)
+		rc = evq__line_remove(call, &call->q, f);
 	if (rc)
 		return rc;
-	call->q.c.mortal -= f->entry.expires_at_ms ? 1 : 0;
-	call->q.dirty = 1;
 	f->entry.expires_at_ms = 0;
 	f->entry.owner = 0;
-	f->entry.flags = (uint8_t)((f->entry.flags & ~EVQ__ENTRY_LEASED) | EVQ__ENTRY_PARKED);
+	f->entry.flags = (uint8_t)((f->entry.flags & ~(EVQ__ENTRY_LEASED | EVQ__ENTRY_GROUP)) | EVQ__ENTRY_PARKED);
 	evq__due_refence(call, &f->entry);
 	to.due_ms = EVQ__DUE_NEVER;
-	return evq__due_move(call, &f->place, &to, &f->entry);
+	return evq__line_insert(call, &call->q, &to, &f->entry);
 }
 
 int

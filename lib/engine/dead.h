@@ -3,7 +3,7 @@
 #ifndef EVQ__DEAD_H
 #define EVQ__DEAD_H
 
-#include "due.h"
+#include "line.h"
 
 static inline int
 evq__dead_is_due(const struct evq__queue *q, const struct evq__entry *e)

@@ -54,7 +54,9 @@ evq__deliver_entry(struct evq__call *call, const struct evq__found *f, struct ev
 	d->priority = evq__priority_of(f->place.lane);
 	d->sent_at_ms = f->entry.sent_at_ms;
 	d->first_received_at_ms = f->entry.first_received_at_ms;
-	d->visible_at_ms = f->place.due_ms > INT64_MAX ? INT64_MAX : (int64_t)f->place.due_ms;
+	d->visible_at_ms = evq__has_turn(&f->place)          ? call->now_ms
+	                   : f->place.due_ms > INT64_MAX ? INT64_MAX
+	                                                 : (int64_t)f->place.due_ms;
 	d->state = evq__due_state(f, call->now_ms);
 	*out = d;
 	return f->entry.deaths ? hand_out_deaths(&f->entry, b, d) : 0;

@@ -2,7 +2,7 @@
 /*
  * Owns evq.due: no other file writes to it. Delay, lease, retry and expiry are one mechanism here, a place
  * in the order of time. An entry never stands behind the end of its message, so what has expired is always
- * among what is due.
+ * among what is due. What stands here, and what of it may be received, is a matter of the queue's kind: line.h.
  */
 #include "due.h"
 
@@ -10,55 +10,22 @@
 
 #include "hash.h"
 
-static int
-put_entry(struct evq__call *call, const struct evq__place *at, const struct evq__entry *e)
+int
+evq__due_put(struct evq__call *call, const struct evq__place *at, const struct evq__entry *e)
 {
-	uint8_t key[EVQ__DUE_KEY], head[EVQ__ENTRY_HEAD];
+	uint8_t key[EVQ__DUE_KEY], head[EVQ__ENTRY_HEAD_MAX];
 	evq__due_key(at, key);
-	evq__entry_pack(e, head);
-	struct evq__slice pieces[2] = { { head, sizeof head }, e->history };
+	struct evq__slice pieces[2] = { { head, evq__entry_pack(e, head) }, e->history };
 	return evq__tree_put(call->txn, EVQ__DUE, key, sizeof key, pieces, e->deaths ? 2 : 1);
 }
 
-static int
-del_entry(struct evq__call *call, const struct evq__place *at)
+int
+evq__due_del(struct evq__call *call, const struct evq__place *at)
 {
 	uint8_t key[EVQ__DUE_KEY];
 	evq__due_key(at, key);
 	int rc = evq__tree_del(call->txn, EVQ__DUE, key, sizeof key);
-	return rc == EVQ__NONE ? EVQ_CORRUPT : rc; /* the caller has just seen it */
-}
-
-static void
-count(struct evq__queue *q, const struct evq__entry *e, uint64_t sign)
-{
-	q->c.messages += sign;
-	q->c.bytes += sign * e->body_len;
-	q->c.mortal += e->expires_at_ms ? sign : 0;
-	q->dirty = 1;
-}
-
-int
-evq__due_insert(struct evq__call *call, struct evq__queue *q, const struct evq__place *at,
-                const struct evq__entry *e)
-{
-	count(q, e, 1);
-	return put_entry(call, at, e);
-}
-
-int
-evq__due_remove(struct evq__call *call, struct evq__queue *q, const struct evq__found *f)
-{
-	count(q, &f->entry, UINT64_MAX);
-	return del_entry(call, &f->place);
-}
-
-int
-evq__due_move(struct evq__call *call, const struct evq__place *from, const struct evq__place *to,
-              const struct evq__entry *e)
-{
-	int rc = del_entry(call, from);
-	return rc ? rc : put_entry(call, to, e);
+	return rc == EVQ__NONE ? EVQ_CORRUPT : rc;
 }
 
 int
@@ -71,20 +38,6 @@ evq__due_get(struct evq__txn *txn, const struct evq__place *at, struct evq__entr
 	return rc ? rc : evq__entry_unpack(value.data, value.len, out);
 }
 
-int
-evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX])
-{
-	struct evq__entry now;
-	if (!f->entry.deaths)
-		return 0;
-	int rc = evq__due_get(txn, &f->place, &now);
-	if (rc || now.deaths != f->entry.deaths)
-		return rc && rc != EVQ__NONE ? rc : EVQ_CORRUPT;
-	memcpy(buf, now.history.data, now.history.len);
-	f->entry.history = (struct evq__slice){ buf, now.history.len };
-	return 0;
-}
-
 /* ---- walking ---- */
 
 /* What cannot be read is as good as parked: there, seen by whoever looks, purged, and in nobody's way. */
@@ -92,6 +45,7 @@ static int
 read_row(const struct evq__slice *key, const struct evq__slice *value, uint32_t queue, struct evq__found *out)
 {
 	evq__due_key_read(key->data, &out->place);
+	out->is_waiting = out->is_blocked = 0;
 	if (out->place.queue != queue)
 		return EVQ__NONE;
 	out->unreadable = evq__entry_unpack(value->data, value->len, &out->entry) != 0;
@@ -136,53 +90,45 @@ evq__due_behind(const struct evq__place *at)
 	return next;
 }
 
-int
-evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r)
+/* Where what is leased or delayed begins, of the lane that at stands in; where the next lane does. */
+static int
+pass_over(struct evq__place *at, int64_t now_ms)
 {
-	struct evq__found f;
-	int rc = evq__due_seek(txn, &r->from, &f);
-	for (r->count = 0; !rc && r->count < r->max;) {
-		if (f.place.due_ms <= (uint64_t)now_ms) {
-			f.entry.history.data = NULL;
-			r->from = evq__due_behind(&f.place);
-			if (!f.unreadable)
-				r->found[r->count++] = f;
-			rc = r->count < r->max ? evq__due_next(txn, r->from.queue, &f) : 0;
-			continue;
-		}
-		if (f.place.due_ms < r->next_due)
-			r->next_due = f.place.due_ms;
-		if (f.place.lane == UINT8_MAX)
-			return 0;
-		r->from = (struct evq__place){ .queue = r->from.queue, .lane = (uint8_t)(f.place.lane + 1) };
-		rc = evq__due_seek(txn, &r->from, &f);
-	}
-	return rc == EVQ__NONE ? 0 : rc;
+	if (at->due_ms <= (uint64_t)now_ms)
+		*at = (struct evq__place){ at->queue, at->lane, (uint64_t)now_ms + 1, 0 };
+	else if (!evq__has_turn(at))
+		return 0;
+	else if (at->lane < UINT8_MAX)
+		*at = (struct evq__place){ .queue = at->queue, .lane = (uint8_t)(at->lane + 1) };
+	else if (at->queue < UINT32_MAX)
+		*at = (struct evq__place){ .queue = at->queue + 1 };
+	else
+		return 0;
+	return 1;
 }
 
-/* Passes over what is due, of which there may be much: what is leased stands behind it. */
+/* Passes over what is due, of which there may be much. */
 int
 evq__due_leased(struct evq__txn *txn, int64_t now_ms, uint32_t owner, struct evq__place *from,
                 struct evq__found *found, size_t max, size_t *count)
 {
 	uint8_t at[EVQ__DUE_KEY];
 	struct evq__slice key, value;
+	struct evq__found f;
 	evq__due_key(from, at);
 	int rc = evq__tree_seek(txn, EVQ__DUE, at, sizeof at, &key, &value);
 	for (*count = 0; !rc && *count < max;) {
-		struct evq__found f;
-		if (key.len != EVQ__DUE_KEY || !read_row(&key, &value, evq__be32_get(key.data), &f)) {
-			if (key.len == EVQ__DUE_KEY && f.place.due_ms <= (uint64_t)now_ms) {
-				f.place.due_ms = (uint64_t)now_ms + 1;
-				f.place.id = 0;
-				evq__due_key(&f.place, at);
-				rc = evq__tree_seek(txn, EVQ__DUE, at, sizeof at, &key, &value);
-				continue;
-			}
-			if (key.len == EVQ__DUE_KEY && (f.entry.flags & EVQ__ENTRY_LEASED) && f.entry.owner == owner) {
+		if (key.len == EVQ__DUE_KEY) {
+			(void)read_row(&key, &value, evq__be32_get(key.data), &f);
+			if ((f.entry.flags & EVQ__ENTRY_LEASED) && f.entry.owner == owner &&
+			    !evq__is_due(&f.place, now_ms)) {
 				f.entry.history.data = NULL;
 				found[(*count)++] = f;
 				*from = evq__due_behind(&f.place);
+			} else if (pass_over(&f.place, now_ms)) {
+				evq__due_key(&f.place, at);
+				rc = evq__tree_seek(txn, EVQ__DUE, at, sizeof at, &key, &value);
+				continue;
 			}
 		}
 		rc = evq__tree_next(txn, EVQ__DUE, &key, &value);
@@ -197,8 +143,8 @@ evq__due_state(const struct evq__found *f, int64_t now_ms)
 {
 	if (f->entry.flags & EVQ__ENTRY_PARKED)
 		return EVQ_BLOCKED;
-	if (f->place.due_ms <= (uint64_t)now_ms)
-		return EVQ_VISIBLE;
+	if (evq__is_due(&f->place, now_ms))
+		return f->is_blocked ? EVQ_BLOCKED : EVQ_VISIBLE;
 	return f->entry.flags & EVQ__ENTRY_LEASED ? EVQ_LEASED : EVQ_DELAYED;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The due index: every live message has exactly one entry, and its place says when it may be received. */
+/* The due index: entries in the order of the times at which they may be received. */
 #ifndef EVQ__DUE_H
 #define EVQ__DUE_H
 
@@ -11,31 +11,16 @@ struct evq__found {
 	struct evq__place place;
 	struct evq__entry entry; /* without its history, which does not outlive the next write */
 	int unreadable;          /* damaged: entry is made up, that of a parked message */
+	int is_waiting;          /* its entry does not stand in evq.due, but waits in evq.group */
+	int is_blocked;          /* as far as it was looked at: one before it in its group is leased or delayed */
 };
 
-/* The three writes. q is the queue's record, whose counters they keep (3); e's history is the caller's. */
-int evq__due_insert(struct evq__call *call, struct evq__queue *q, const struct evq__place *at,
-                    const struct evq__entry *e);
-int evq__due_remove(struct evq__call *call, struct evq__queue *q, const struct evq__found *f);
-/* From where it stands to another time, with what has changed of it but its body. */
-int evq__due_move(struct evq__call *call, const struct evq__place *from, const struct evq__place *to,
-                  const struct evq__entry *e);
-
+/* Writes e, with its history, which is the caller's, to its place. */
+int evq__due_put(struct evq__call *call, const struct evq__place *at, const struct evq__entry *e);
+/* Errors: EVQ_CORRUPT there is none. */
+int evq__due_del(struct evq__call *call, const struct evq__place *at);
 /* out's history is borrowed until the next write. Errors: EVQ__NONE; EVQ_CORRUPT, EVQ_FORMAT. */
 int evq__due_get(struct evq__txn *txn, const struct evq__place *at, struct evq__entry *out);
-/* Gives f's entry its history back, as a copy in buf. */
-int evq__due_history(struct evq__txn *txn, struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX]);
-
-/* A walk over what is due, some entries at a time; the transaction may write between them. */
-struct evq__ready {
-	struct evq__place from; /* where it goes on; to begin with, only the queue is set */
-	struct evq__found *found;
-	size_t max;        /* room in found, not 0 */
-	size_t count;      /* of those found this time; fewer than max: it is at its end */
-	uint64_t next_due; /* the first time behind now at which one was seen to be due; begins as EVQ__DUE_NEVER */
-};
-/* The next entries that are due at now_ms, in the order of delivery. Cost: a step an entry, a look-up a lane. */
-int evq__due_collect(struct evq__txn *txn, int64_t now_ms, struct evq__ready *r);
 /*
  * The first entry of the queue at or behind *at, whenever due; it and its place. out's history is
  * borrowed. Errors: EVQ__NONE none of this queue.
@@ -56,6 +41,19 @@ static inline int
 evq__is_expired(const struct evq__entry *e, int64_t now_ms)
 {
 	return e->expires_at_ms && e->expires_at_ms <= now_ms;
+}
+
+/* Has it a turn in a fair queue? Then it is due. */
+static inline int
+evq__has_turn(const struct evq__place *at)
+{
+	return at->due_ms >= EVQ__DUE_TURN && at->due_ms != EVQ__DUE_NEVER;
+}
+
+static inline int
+evq__is_due(const struct evq__place *at, int64_t now_ms)
+{
+	return at->due_ms <= (uint64_t)now_ms || evq__has_turn(at);
 }
 
 /*

@@ -4,22 +4,16 @@
 
 #include "bounds.h"
 #include "catalog.h"
-
-static int
-tell(struct evq__call *call, const struct evq__found *f)
-{
-	if (!call->news->wanted)
-		return 0;
-	int rc = evq__catalog_enter_any(call, f->place.queue);
-	return rc ? rc : evq__news_event(call->news, EVQ_EVENT_OWNER_DIED, call->q.name, f->place.id, "owner-died");
-}
+#include "line.h"
 
 static int
 end_lease(struct evq__call *call, struct evq__found *f)
 {
 	uint8_t history[EVQ__HISTORY_MAX];
 	struct evq__place to = f->place;
-	int rc = evq__due_history(call->txn, f, history);
+	int rc = call->q.number == f->place.queue ? 0 : evq__catalog_enter_any(call, f->place.queue);
+	if (!rc)
+		rc = evq__line_history(call, f, history);
 	if (rc)
 		return rc;
 	to.due_ms = evq__due_time(&f->entry, call->now_ms, 0);
@@ -27,8 +21,8 @@ end_lease(struct evq__call *call, struct evq__found *f)
 	f->entry.owner = 0;
 	evq__due_refence(call, &f->entry);
 	evq__news_wake(call->news, f->place.queue, 1);
-	rc = evq__due_move(call, &f->place, &to, &f->entry);
-	return rc ? rc : tell(call, f);
+	rc = evq__line_move(call, f, &to);
+	return rc ? rc : evq__news_event(call->news, EVQ_EVENT_OWNER_DIED, call->q.name, f->place.id, "owner-died");
 }
 
 int

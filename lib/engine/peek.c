@@ -24,7 +24,8 @@ evq__peek_one(struct evq__call *call, const struct evq__found *f, struct evq_bat
 	}
 	if (rc)
 		return rc;
-	evq__receipt_pack(&f->place, 0, call->secret, &d->receipt);
+	struct evq__place at = evq__walk_at(&call->q, f);
+	evq__receipt_pack(&at, 0, call->secret, &d->receipt);
 	evq__batch_keep(batch);
 	return 0;
 }
@@ -34,13 +35,14 @@ evq__peek(struct evq__call *call, const struct evq__place *from, unsigned states
           struct evq_batch *batch)
 {
 	struct evq__found f;
-	int rc = evq__due_seek(call->txn, from, &f);
+	struct evq__walk walk;
+	int rc = evq__walk_seek(call, &call->q, from, &walk, &f);
 	while (!rc && batch->count < count) {
 		if (!evq__is_expired(&f.entry, call->now_ms) &&
 		    ((unsigned)evq__due_state(&f, call->now_ms) & states))
 			rc = evq__peek_one(call, &f, batch);
 		if (!rc)
-			rc = evq__due_next(call->txn, call->q.number, &f);
+			rc = evq__walk_next(call, &call->q, &walk, &f);
 	}
 	return rc == EVQ__NONE ? 0 : rc;
 }

@@ -4,10 +4,10 @@
 #define EVQ__PEEK_H
 
 #include "batch.h"
-#include "due.h"
+#include "line.h"
 
 /*
- * Adds to batch the messages of call->q from place from on that are in one of states and have not expired,
+ * Adds to batch the messages of call->q from place from of a walk on that are in one of states and have not expired,
  * until it has count. Needs: a transaction of either kind; writes nothing.
  */
 int evq__peek(struct evq__call *call, const struct evq__place *from, unsigned states, size_t count,

@@ -4,6 +4,8 @@
 
 #include "bodies.h"
 #include "bounds.h"
+#include "dedup.h"
+#include "line.h"
 
 enum { LOOK_AT = 16 * EVQ__SLICE }; /* entries passed over in one slice, all of them too new */
 
@@ -12,31 +14,53 @@ collect(struct evq__call *call, struct evq__place *from, uint64_t end, struct ev
         size_t *count, int *done)
 {
 	struct evq__found f;
+	struct evq__walk walk;
 	size_t looked = 0;
-	int rc = evq__due_seek(call->txn, from, &f);
+	int rc = evq__walk_seek(call, &call->q, from, &walk, &f);
 	*count = 0;
 	while (!rc && *count < max && looked++ < LOOK_AT) {
 		if (f.place.id < end)
 			found[(*count)++] = f;
-		*from = evq__due_behind(&f.place);
-		rc = evq__due_next(call->txn, call->q.number, &f);
+		*from = evq__walk_at(&call->q, &f);
+		*from = evq__due_behind(from);
+		rc = evq__walk_next(call, &call->q, &walk, &f);
 	}
 	*done = rc == EVQ__NONE;
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
-/* A queue without messages has counters of none, also where one that was removed could not be read. */
+/*
+ * A queue without messages has counters of none and no rows, also where one that was removed could not be read. max
+ * bounds the rows that are removed.
+ */
 static int
-settle_empty(struct evq__call *call)
+settle_empty(struct evq__call *call, size_t max, int *done)
 {
 	struct evq__found f;
+	struct evq__walk walk;
 	struct evq__counters *c = &call->q.c;
-	int rc = evq__due_seek(call->txn, &(struct evq__place){ .queue = call->q.number }, &f);
+	size_t count;
+	int rc = evq__walk_seek(call, &call->q, &(struct evq__place){ .queue = call->q.number }, &walk, &f);
 	if (rc != EVQ__NONE)
 		return rc;
 	call->q.dirty |= c->messages || c->bytes || c->mortal;
 	c->messages = c->bytes = c->mortal = 0;
-	return 0;
+	rc = evq__line_clear(call, max, &count);
+	*done = count < max;
+	return rc;
+}
+
+/* The first of a group goes last, so that no other has to take its place before. */
+static int
+remove_all(struct evq__call *call, const struct evq__found *found, size_t count)
+{
+	int rc = 0;
+	while (!rc && count--) {
+		rc = evq__line_remove(call, &call->q, &found[count]);
+		if (!rc)
+			rc = evq__bodies_remove(call, found[count].place.id, found[count].entry.flags & EVQ__ENTRY_PARTS);
+	}
+	return rc;
 }
 
 int
@@ -44,14 +68,13 @@ evq__purge_slice(struct evq__call *call, struct evq__place *from, uint64_t end, 
                  int *done)
 {
 	struct evq__found found[EVQ__SLICE];
-	size_t count;
-	int rc = collect(call, from, end, found, max < EVQ__SLICE ? max : EVQ__SLICE, &count, done);
-	for (size_t i = 0; !rc && i < count; i++) {
-		rc = evq__due_remove(call, &call->q, &found[i]);
-		if (!rc)
-			rc = evq__bodies_remove(call, found[i].place.id, found[i].entry.flags & EVQ__ENTRY_PARTS);
-	}
+	size_t count, most = max < EVQ__SLICE ? max : EVQ__SLICE;
+	int rc = collect(call, from, end, found, most, &count, done);
+	if (!rc)
+		rc = remove_all(call, found, count);
 	call->q.c.purged += count;
 	*purged = count;
-	return rc || !*done ? rc : settle_empty(call);
+	if (!rc && *done)
+		rc = settle_empty(call, most, done);
+	return rc || !*done ? rc : evq__dedup_forget(call, end, most, done);
 }

@@ -5,37 +5,60 @@
  */
 #include "put.h"
 
+#include <errno.h>
+
 #include "bodies.h"
 #include "bounds.h"
 #include "catalog.h"
-#include "due.h"
+#include "dedup.h"
 #include "expire.h"
+#include "grouprow.h"
+#include "hash.h"
+#include "line.h"
 #include "room.h"
 
 enum { LOOK_AT = 1000 }; /* entries that a send looks at for such as have expired, where the queue is full */
 
-enum { LEAF = 4080, ENTRY_NODE = 8 + EVQ__DUE_KEY + EVQ__ENTRY_HEAD + 2, BODY_NODE = 8 + EVQ__BODY_KEY + 2 };
+/* Bytes of a page that a row takes: LMDB's node has a head of 8 and a pointer of 2. */
+enum {
+	LEAF = 4080,
+	ROW = 8 + 2,
+	ENTRY_ROW = ROW + EVQ__DUE_KEY + EVQ__ENTRY_HEAD_MAX,
+	BODY_ROW = ROW + EVQ__BODY_KEY,
+	GROUP_ROW = ROW + EVQ__GROUP_KEY + EVQ__STAND,
+	DEDUP_ROWS = 2 * ROW + EVQ__DEDUP_KEY + EVQ__DEDUP_HEAD + EVQ__DEDUP_END_KEY + 8
+};
 
 /*
  * Bytes of leaf pages that a body of so many bytes in all takes in evq.body, and pages besides. Source: LMDB's
- * node has a head of 8 bytes and a pointer of 2; nodes are not split over pages, so what is left over at the
- * end of a leaf is shared out; a part that is a page of its own leaves 8 bytes in the leaf.
+ * nodes are not split over pages, so what is left over at the end of a leaf is shared out; a part that is a page of its own leaves 8 bytes in the leaf.
  */
 static uint64_t
 leaf_bytes_for(uint64_t total, uint64_t *pages)
 {
 	uint32_t parts = evq__body_parts(total);
 	if (total <= EVQ__INLINE_MAX)
-		return LEAF / (LEAF / (total + BODY_NODE + 1));
+		return LEAF / (LEAF / (total + BODY_ROW + 1));
 	*pages += parts;
-	return (uint64_t)parts * (BODY_NODE + 8);
+	return (uint64_t)parts * (BODY_ROW + 8);
 }
 
-/* What all of a send takes: entries stand in leaves that splitting may leave half full; trees, free list. */
+/* Rows of tables in which they do not come in order, and splitting leaves leaves half full. */
 static uint64_t
-pages_for(const struct evq__send *send, const evq_buf *bodies, size_t count)
+rows_for(const struct evq__queue *q, const struct evq__send *send)
 {
-	uint64_t pages = 24 + count / 16, bytes = (uint64_t)count * 2 * ENTRY_NODE;
+	uint64_t bytes = ENTRY_ROW;
+	if (q->flags & (EVQ_FIFO | EVQ_FAIR))
+		bytes += GROUP_ROW;
+	if (send->dedup_id.len || (q->flags & EVQ_CONTENT_DEDUP))
+		bytes += DEDUP_ROWS + send->dedup_id.len;
+	return 2 * bytes;
+}
+
+static uint64_t
+pages_for(const struct evq__queue *q, const struct evq__send *send, const evq_buf *bodies, size_t count)
+{
+	uint64_t pages = 24 + count / 16, bytes = count * rows_for(q, send);
 	for (size_t i = 0; i < count; i++)
 		bytes += leaf_bytes_for((uint64_t)EVQ__BODY_HEAD + send->group.len + send->attrs.len + bodies[i].len,
 		                        &pages);
@@ -49,12 +72,16 @@ check_room(struct evq__call *call, size_t count, uint64_t bytes, uint64_t pages)
 	return evq__room_for(&call->q, count, bytes) ? evq__space_admit(call->txn, pages) : EVQ_FULL;
 }
 
-/* Ends some of what has expired. It stays ended also if what it makes room for is refused. */
+/* Ends some of what has expired, and forgets what need not be known. It stays so also if what it makes room for is refused. */
 static int
 clear(struct evq__call *call, size_t look_at, size_t *cleared)
 {
+	uint64_t remembered = call->q.c.remembered;
 	*cleared = 0;
-	int rc = call->q.c.mortal ? evq__expire_some(call, look_at, cleared) : 0;
+	int rc = call->q.c.mortal ? evq__expire_some(call, look_at < LOOK_AT ? look_at : LOOK_AT, cleared) : 0;
+	if (!rc && remembered)
+		rc = evq__dedup_clear(call, look_at);
+	*cleared += remembered - call->q.c.remembered;
 	if (!rc && *cleared)
 		rc = evq__catalog_leave(call);
 	if (!rc)
@@ -62,25 +89,74 @@ clear(struct evq__call *call, size_t look_at, size_t *cleared)
 	return rc;
 }
 
+/* What is to be sent, and what of it is new. */
+struct load {
+	const struct evq__send *send;
+	const evq_buf *bodies;
+	size_t count;
+	int is_known; /* by something: it may be a repeat */
+	size_t fresh;
+	uint64_t bytes; /* of the bodies that are fresh */
+};
+
+/* Errors: EVQ_FULL. */
 static int
-admit(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count, int *is_clearing)
+admit(struct evq__call *call, const struct load *l, int *is_clearing)
 {
-	uint64_t bytes = 0, pages = pages_for(send, bodies, count);
+	uint64_t pages = pages_for(&call->q, l->send, l->bodies, l->count);
 	size_t cleared;
-	*is_clearing = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (bodies[i].len > call->q.max_body_len)
-			return EVQ_TOOBIG;
-		bytes += bodies[i].len;
-	}
-	int rc = clear(call, 2 * count < LOOK_AT ? 2 * count : LOOK_AT, &cleared); /* in step with what is sent */
-	if (!rc && (rc = check_room(call, count, bytes, pages)) == EVQ_FULL) {
-		*is_clearing = cleared > 0;
-		if (!(rc = clear(call, LOOK_AT, &cleared)))
-			rc = cleared ? check_room(call, count, bytes, pages) : EVQ_FULL;
-		*is_clearing |= cleared > 0;
-	}
+	int rc = clear(call, 2 * l->count, &cleared); /* in step with what is sent */
+	if (rc || !l->fresh || (rc = check_room(call, l->fresh, l->bytes, pages)) != EVQ_FULL)
+		return rc;
+	*is_clearing = cleared > 0;
+	if (!(rc = clear(call, LOOK_AT, &cleared)))
+		rc = cleared ? check_room(call, l->fresh, l->bytes, pages) : EVQ_FULL;
+	*is_clearing |= cleared > 0;
 	return rc;
+}
+
+static int
+check(const struct evq__call *call, const struct load *l)
+{
+	if ((call->q.flags & EVQ_FIFO) && (!l->send->group.len || l->send->delay_ms))
+		return EINVAL;
+	for (size_t i = 0; i < l->count; i++)
+		if (l->bodies[i].len > call->q.max_body_len)
+			return EVQ_TOOBIG;
+	return 0;
+}
+
+static struct evq__mark
+mark_of(const struct evq__call *call, const struct load *l, size_t i)
+{
+	struct evq__mark m = { .kind = EVQ__DEDUP_BODY, .what = l->bodies[i] };
+	if (l->send->dedup_id.len) {
+		m.kind = EVQ__DEDUP_ID;
+		m.number = (uint32_t)i;
+		m.what = (evq_buf){ l->send->dedup_id.data, l->send->dedup_id.len };
+	}
+	evq__dedup_mark(call, &m);
+	return m;
+}
+
+/* Those that repeat one of the same batch are not told yet from fresh ones. */
+static int
+count_fresh(struct evq__call *call, struct load *l)
+{
+	uint64_t id;
+	int rc = EVQ__NONE;
+	l->is_known = l->send->dedup_id.len || (call->q.flags & EVQ_CONTENT_DEDUP);
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->is_known) {
+			struct evq__mark m = mark_of(call, l, i);
+			rc = evq__dedup_find(call, &m, &id);
+		}
+		if (rc && rc != EVQ__NONE)
+			return rc;
+		l->fresh += rc != 0;
+		l->bytes += rc ? l->bodies[i].len : 0;
+	}
+	return 0;
 }
 
 static int64_t
@@ -92,36 +168,79 @@ end_of_life(const struct evq__call *call, const struct evq__send *send)
 	return life ? call->now_ms + life : 0;
 }
 
-static int
-put_one(struct evq__call *call, const struct evq__send *send, const evq_buf *buf, uint64_t id,
-        struct evq__entry *e, struct evq__place *at)
+/* What the messages have in common. */
+static void
+set_out(const struct evq__call *call, const struct evq__send *send, struct evq__entry *e, struct evq__place *at)
 {
+	int64_t delay = send->delay_ms > 0 ? send->delay_ms : send->delay_ms < 0 ? 0 : call->q.delay_ms;
+	*e = (struct evq__entry){ .sent_at_ms = call->wall_ms, .expires_at_ms = end_of_life(call, send) };
+	if (send->group.len) {
+		e->flags = EVQ__ENTRY_GROUP;
+		e->group = evq__hash(send->group.data, send->group.len, call->secret);
+	}
+	*at = (struct evq__place){ .queue = call->q.number,
+		                   .lane = evq__lane_of(send->priority),
+		                   .due_ms = evq__due_time(e, call->now_ms, delay) };
+}
+
+static int
+put_one(struct evq__call *call, const struct load *l, size_t i, const struct evq__entry *common,
+        const struct evq__place *at)
+{
+	const struct evq__send *send = l->send;
+	const evq_buf *buf = &l->bodies[i];
 	struct evq__body body = { send->attr_count, send->group, send->attrs, { buf->data, buf->len } };
 	uint64_t total = (uint64_t)EVQ__BODY_HEAD + send->group.len + send->attrs.len + buf->len;
-	e->flags = evq__body_parts(total) > 1 ? EVQ__ENTRY_PARTS : 0;
-	e->body_len = (uint32_t)buf->len;
-	at->id = id;
-	int rc = evq__bodies_write(call, id, &body);
-	return rc ? rc : evq__due_insert(call, &call->q, at, e);
+	struct evq__entry e = *common;
+	e.flags |= evq__body_parts(total) > 1 ? EVQ__ENTRY_PARTS : 0;
+	e.body_len = (uint32_t)buf->len;
+	call->q.c.sent++;
+	int rc = evq__bodies_write(call, at->id, &body);
+	return rc ? rc : evq__line_insert(call, &call->q, at, &e);
+}
+
+/* The i-th, unless it is a repeat. Its id is *next if it is none. */
+static int
+put_once(struct evq__call *call, const struct load *l, size_t i, const struct evq__entry *e, struct evq__place *at,
+         uint64_t *next)
+{
+	struct evq__mark m;
+	at->id = *next;
+	if (l->is_known) {
+		m = mark_of(call, l, i);
+		int rc = evq__dedup_find(call, &m, &at->id);
+		call->q.c.duplicates += rc == 0;
+		call->q.dirty |= rc == 0;
+		if (rc != EVQ__NONE)
+			return rc;
+		at->id = *next;
+	}
+	++*next;
+	int rc = put_one(call, l, i, e, at);
+	return rc || !l->is_known ? rc : evq__dedup_note(call, &m, at->id);
 }
 
 int
 evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count,
-         uint64_t *first, int *is_clearing)
+         uint64_t *ids, int *is_clearing)
 {
-	int64_t delay = send->delay_ms > 0 ? send->delay_ms : send->delay_ms < 0 ? 0 : call->q.delay_ms;
-	struct evq__entry e = { .sent_at_ms = call->wall_ms, .expires_at_ms = end_of_life(call, send) };
-	struct evq__place at = { .queue = call->q.number,
-		                 .lane = evq__lane_of(send->priority),
-		                 .due_ms = evq__due_time(&e, call->now_ms, delay) };
-	int rc = admit(call, send, bodies, count, is_clearing);
+	struct load l = { .send = send, .bodies = bodies, .count = count };
+	struct evq__entry e;
+	struct evq__place at;
+	uint64_t next = 0;
+	int rc = check(call, &l);
+	*is_clearing = 0;
 	if (!rc)
-		rc = evq__catalog_ids(call, count, first);
-	for (size_t i = 0; !rc && i < count; i++)
-		rc = put_one(call, send, &bodies[i], *first + i, &e, &at);
-	if (rc)
-		return rc;
-	call->q.c.sent += count;
-	evq__news_wake(call->news, call->q.number, at.due_ms <= (uint64_t)call->now_ms ? (uint32_t)count : EVQ__WAKE_ALL);
-	return 0;
+		rc = count_fresh(call, &l);
+	if (!rc)
+		rc = admit(call, &l, is_clearing);
+	if (!rc && l.fresh)
+		rc = evq__catalog_ids(call, l.fresh, &next);
+	set_out(call, send, &e, &at);
+	for (size_t i = 0; !rc && i < count; i++) {
+		rc = put_once(call, &l, i, &e, &at, &next);
+		if (ids)
+			ids[i] = at.id;
+	}
+	return rc;
 }

@@ -21,21 +21,20 @@ is_free(const struct evq__call *call, const struct evq__found *f)
 }
 
 int
-evq__redrive_list(struct evq__call *call, struct evq__place *from, struct evq__found *found, size_t max,
-                  size_t *count, int *done)
+evq__redrive_list(struct evq__call *call, struct evq__ready *walk, struct evq__found *found, size_t max,
+                  size_t *count)
 {
-	struct evq__found f;
 	size_t looked = 0;
-	int rc = evq__due_seek(call->txn, from, &f);
-	*count = 0;
-	while (!rc && *count < max && looked++ < LOOK_AT) {
-		if (is_free(call, &f))
-			found[(*count)++] = f;
-		*from = evq__due_behind(&f.place);
-		rc = evq__due_next(call->txn, call->q.number, &f);
+	int rc = 0;
+	for (*count = 0; !rc && !walk->done && *count < max && looked < LOOK_AT; looked += walk->count) {
+		walk->found = found + *count;
+		walk->max = max - *count;
+		rc = evq__line_collect(call, walk);
+		for (size_t i = 0; !rc && i < walk->count; i++)
+			if (is_free(call, &walk->found[i]))
+				found[(*count)++] = walk->found[i];
 	}
-	*done = rc == EVQ__NONE;
-	return rc == EVQ__NONE ? 0 : rc;
+	return rc;
 }
 
 /* The number of the queue that f died in last, 0 where it never did. Errors: EVQ_NOQUEUE it is gone. */
@@ -64,18 +63,17 @@ static int
 move(struct evq__call *call, struct evq__found *f, struct evq__queue *to)
 {
 	struct evq__place at = { to->number, f->place.lane, (uint64_t)call->now_ms, f->place.id };
-	int rc = evq__due_remove(call, &call->q, f);
+	int rc = evq__line_remove(call, &call->q, f);
 	if (rc)
 		return rc;
 	struct evq__entry e = f->entry;
 	evq__due_refence(call, &e);
-	e.flags &= EVQ__ENTRY_PARTS;
+	e.flags &= EVQ__ENTRY_PARTS | EVQ__ENTRY_GROUP;
 	e.receives = e.base = e.owner = 0;
 	e.first_received_at_ms = 0;
 	e.expires_at_ms = to->retention_ms ? call->now_ms + to->retention_ms : 0;
 	call->q.c.redriven++;
-	evq__news_wake(call->news, to->number, 1);
-	return evq__due_insert(call, to, &at, &e);
+	return evq__line_insert(call, to, &at, &e);
 }
 
 int
@@ -84,11 +82,11 @@ evq__redrive_one(struct evq__call *call, struct evq__found *f, uint32_t to, int 
 	uint8_t history[EVQ__HISTORY_MAX];
 	uint32_t listed = f->entry.fence;
 	struct evq__queue *dest;
-	int rc = evq__due_get(call->txn, &f->place, &f->entry);
+	int rc = evq__line_again(call, f);
 	if (rc == EVQ__NONE || (!rc && (f->entry.fence != listed || !is_free(call, f))))
 		return 0;
 	if (!rc)
-		rc = evq__due_history(call->txn, f, history);
+		rc = evq__line_history(call, f, history);
 	if (!rc && !to) {
 		rc = find_origin(call, f, &to);
 		if (!rc && !to)

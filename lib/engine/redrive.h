@@ -4,15 +4,14 @@
 #define EVQ__REDRIVE_H
 
 #include "bounds.h"
-#include "due.h"
+#include "line.h"
 
 /*
- * The next messages at or behind *from that can be redriven, at most max; leaves *from behind the last looked
- * at. *done: there are no more. Needs: a transaction of either kind; writes nothing. Each entry found has its
- * fence and no history.
+ * The next messages of a walk, a list, that can be redriven, at most max, into found; walk->done: there are no more.
+ * Needs: a transaction of either kind; writes nothing. Each entry found has its fence and no history.
  */
-int evq__redrive_list(struct evq__call *call, struct evq__place *from, struct evq__found *found, size_t max,
-                      size_t *count, int *done);
+int evq__redrive_list(struct evq__call *call, struct evq__ready *walk, struct evq__found *found, size_t max,
+                      size_t *count);
 /*
  * Moves f to the queue numbered to, or to the one it came from where to is 0. *obstacle, where it is 0, is
  * given the reason why it stays: EVQ_NOQUEUE, EVQ_FULL; *moved is counted up where it moves. A message that

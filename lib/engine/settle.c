@@ -10,7 +10,23 @@
 
 #include "bodies.h"
 #include "dead.h"
+#include "hash.h"
 #include "receipt.h"
+
+/* Its lease ran out, and it was put aside since one before it in its group is blocked: nobody has taken it yet. */
+static int
+find_aside(struct evq__call *call, struct evq__found *f)
+{
+	struct evq__slice group;
+	uint64_t due_ms = f->place.due_ms;
+	int rc = evq__bodies_group(call->txn, f->place.id, &group);
+	if (rc)
+		return rc == EVQ_CORRUPT ? EVQ__NONE : rc;
+	f->entry.flags = EVQ__ENTRY_GROUP;
+	f->entry.group = evq__hash(group.data, group.len, call->secret);
+	rc = evq__line_again(call, f);
+	return rc || f->place.due_ms == due_ms ? rc : EVQ__NONE;
+}
 
 static int
 find(struct evq__call *call, const evq_receipt *r, struct evq__found *f, uint8_t history[static EVQ__HISTORY_MAX])
@@ -19,12 +35,16 @@ find(struct evq__call *call, const evq_receipt *r, struct evq__found *f, uint8_t
 	int rc = evq__receipt_unpack(r, call->secret, &f->place, &fence);
 	if (rc || f->place.queue != call->q.number)
 		return EINVAL;
-	if ((rc = evq__due_get(call->txn, &f->place, &f->entry)))
+	f->is_waiting = 0;
+	rc = evq__due_get(call->txn, &f->place, &f->entry);
+	if (rc == EVQ__NONE && (call->q.flags & EVQ_FIFO))
+		rc = find_aside(call, f);
+	if (rc)
 		return rc == EVQ__NONE ? EVQ_STALE : rc;
 	if (!(f->entry.flags & EVQ__ENTRY_LEASED) || f->entry.fence != fence ||
 	    evq__is_expired(&f->entry, call->now_ms))
 		return EVQ_STALE;
-	return evq__due_history(call->txn, f, history);
+	return evq__line_history(call, f, history);
 }
 
 int
@@ -35,7 +55,7 @@ evq__settle_delete(struct evq__call *call, const evq_receipt *r)
 	int rc = find(call, r, &f, history);
 	if (rc)
 		return rc;
-	rc = evq__due_remove(call, &call->q, &f);
+	rc = evq__line_remove(call, &call->q, &f);
 	if (!rc)
 		rc = evq__bodies_remove(call, f.place.id, f.entry.flags & EVQ__ENTRY_PARTS);
 	call->q.c.deleted++;
@@ -57,7 +77,7 @@ evq__settle_extend(struct evq__call *call, const evq_receipt *r, int64_t visibil
 	if (to.due_ms < f.place.due_ms)
 		evq__news_wake(call->news, call->q.number, EVQ__WAKE_ALL);
 	call->txn->is_lazy = 1; /* undone by a power loss, the message is merely visible again */
-	if ((rc = evq__due_move(call, &f.place, &to, &f.entry)))
+	if ((rc = evq__line_move(call, &f, &to)))
 		return rc;
 	evq__receipt_pack(&to, f.entry.fence, call->secret, out);
 	return 0;
@@ -90,7 +110,7 @@ evq__settle_release(struct evq__call *call, const evq_receipt *r, int64_t delay_
 	f.entry.owner = 0;
 	evq__due_refence(call, &f.entry);
 	evq__news_wake(call->news, call->q.number, to.due_ms <= (uint64_t)call->now_ms ? 1 : EVQ__WAKE_ALL);
-	return evq__due_move(call, &f.place, &to, &f.entry);
+	return evq__line_move(call, &f, &to);
 }
 
 int

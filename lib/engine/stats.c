@@ -5,7 +5,7 @@
  */
 #include "stats.h"
 
-#include "due.h"
+#include "line.h"
 
 static void
 count(const struct evq__found *f, int64_t now_ms, evq_stats *out)
@@ -29,6 +29,7 @@ evq__stats(struct evq__call *call, evq_stats *out)
 {
 	const struct evq__counters *c = &call->q.c;
 	struct evq__found f;
+	struct evq__walk walk;
 	*out = (evq_stats){ .messages = c->messages,
 		            .bytes = c->bytes,
 		            .sent = c->sent,
@@ -40,10 +41,10 @@ evq__stats(struct evq__call *call, evq_stats *out)
 		            .purged = c->purged,
 		            .duplicates = c->duplicates,
 		            .stale = c->stale };
-	int rc = evq__due_seek(call->txn, &(struct evq__place){ .queue = call->q.number }, &f);
+	int rc = evq__walk_seek(call, &call->q, &(struct evq__place){ .queue = call->q.number }, &walk, &f);
 	while (!rc) {
 		count(&f, call->now_ms, out);
-		rc = evq__due_next(call->txn, call->q.number, &f);
+		rc = evq__walk_next(call, &call->q, &walk, &f);
 	}
 	return rc == EVQ__NONE ? 0 : rc;
 }

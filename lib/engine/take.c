@@ -7,6 +7,7 @@
 
 #include "bodies.h"
 #include "dead.h"
+#include "dedup.h"
 #include "deliver.h"
 #include "expire.h"
 #include "receipt.h"
@@ -26,7 +27,7 @@ lease(struct evq__call *call, const struct evq__take *take, struct evq__found *f
 		e->first_received_at_ms = call->now_ms;
 	*to = f->place;
 	to->due_ms = evq__due_time(e, call->now_ms, visibility);
-	return evq__due_move(call, &f->place, to, e);
+	return evq__line_move(call, f, to);
 }
 
 /* Reads first, so that a damaged body is known before anything is written. */
@@ -36,7 +37,7 @@ deliver(struct evq__call *call, struct evq__take *take, struct evq__found *f, st
 	uint8_t history[EVQ__HISTORY_MAX];
 	struct evq__place to;
 	evq_delivery *d;
-	int rc = evq__due_history(call->txn, f, history);
+	int rc = evq__line_history(call, f, history);
 	if (!rc)
 		rc = evq__deliver_entry(call, f, batch, &d);
 	if (!rc)
@@ -94,20 +95,39 @@ take_one(struct evq__call *call, struct evq__take *take, struct evq__found *f, s
 	return rc;
 }
 
+/* Some of what is ready, and what stood in its way. */
+static int
+take_some(struct evq__call *call, struct evq__take *take, struct evq_batch *batch)
+{
+	struct evq__found found[CHUNK];
+	struct evq__ready *r = &take->ready;
+	size_t before;
+	r->found = found;
+	r->max = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
+	r->budget = take->budget;
+	int rc = evq__line_collect(call, r);
+	take->budget = r->budget;
+	take->more = take->budget == 0;
+	for (size_t i = 0; !rc && i < r->count && !take->full && !take->more; i++) {
+		before = batch->count;
+		rc = take_one(call, take, &found[i], batch);
+		if (batch->count > before)
+			evq__line_took(call, r, &found[i]);
+	}
+	return rc;
+}
+
 int
 evq__take(struct evq__call *call, struct evq__take *take, struct evq_batch *batch)
 {
-	struct evq__found found[CHUNK];
-	struct evq__ready ready = { .from = { .queue = call->q.number }, .found = found,
-		                    .next_due = EVQ__DUE_NEVER };
-	int rc = 0;
+	int rc = call->q.c.remembered ? evq__dedup_clear(call, CHUNK) : 0;
+	take->ready.may_write = 1;
+	take->ready.next_due = EVQ__DUE_NEVER;
 	take->full = take->full || call->now_ms >= take->lease_end; /* or it would take its own again */
-	while (!rc && batch->count < take->count && !take->full && !take->more && ready.count >= ready.max) {
-		ready.max = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
-		rc = evq__due_collect(call->txn, call->now_ms, &ready);
-		for (size_t i = 0; !rc && i < ready.count && !take->full && !take->more; i++)
-			rc = take_one(call, take, &found[i], batch);
-	}
-	take->next_due = ready.next_due;
+	if (!rc)
+		rc = evq__line_resume(call, &take->ready);
+	while (!rc && batch->count < take->count && !take->full && !take->more && !take->ready.done)
+		rc = take_some(call, take, batch);
+	take->next_due = take->ready.next_due;
 	return rc;
 }

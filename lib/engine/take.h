@@ -5,6 +5,7 @@
 
 #include "batch.h"
 #include "call.h"
+#include "line.h"
 
 struct evq__take {
 	/* in */
@@ -15,6 +16,7 @@ struct evq__take {
 	/* in and out */
 	uint64_t bytes;    /* of the bodies in the batch */
 	int64_t lease_end; /* the first of the batch's; begins as INT64_MAX. From then on nothing is added */
+	struct evq__ready ready; /* where it stands: zeros to begin with */
 	/* out */
 	int more;          /* the budget is spent: there may be more to take */
 	int full;          /* max_bytes is reached */

@@ -2,8 +2,8 @@
 /*
  * Owns the proof that a store is sound: 1 (one entry a message), 2 (entries and bodies belong together, and
  * bodies are whole), 3 (counters equal a recount), 8 (nothing is unaccounted for) and 10 (dead letters exist
- * and form no cycle). The due index is read once, in its order, against the queues; then the bodies, in
- * theirs, against the ids that were found. What concerns time, the order of deliveries, cannot be seen
+ * and form no cycle); and of 9 what stands in the tables. The messages of each queue are read once, in the order of a
+ * walk; then the bodies, in theirs, against the ids that were found. What concerns time, the order of deliveries, cannot be seen
  * in a store at rest; the tests watch over that.
  */
 #include "verify.h"
@@ -14,10 +14,15 @@
 
 #include "bodies.h"
 #include "catalog.h"
-#include "due.h"
+#include "deduprow.h"
+#include "flaws.h"
+#include "group.h"
+#include "hash.h"
+#include "verify_rows.h"
 
-struct seen { /* an entry of the due index */
+struct seen { /* an entry */
 	uint64_t id;
+	uint64_t group; /* 0: none */
 	uint32_t body_len;
 	uint32_t queue;
 	int unreadable;
@@ -28,6 +33,9 @@ struct check {
 	struct evq__flaws *flaws;
 	struct seen *seen;
 	size_t count, room;
+	size_t standing; /* of them, in evq.due */
+	size_t grouped;  /* rows of evq.group that go with them */
+	size_t known;    /* rows of evq.dedup that were accounted for */
 	struct evq__storerec store;
 	uint64_t sent, gone, alive; /* for 8: of all queues, and of those that are no more */
 };
@@ -35,24 +43,7 @@ struct check {
 static int
 note(struct check *c, const char *queue, evq_id id, const char *what)
 {
-	struct evq__flaws *flaws = c->flaws;
-	if (flaws->count++ >= EVQ__FLAWS_MAX)
-		return 0;
-	if (flaws->room < flaws->count) {
-		size_t room = flaws->room ? flaws->room * 2 : 16;
-		struct evq__flaw *list = realloc(flaws->list, room * sizeof *list);
-		if (!list)
-			return ENOMEM;
-		flaws->list = list;
-		flaws->room = room;
-	}
-	struct evq__flaw *f = &flaws->list[flaws->count - 1];
-	size_t len = queue ? strnlen(queue, EVQ_NAME_MAX) : 0;
-	memcpy(f->queue, queue ? queue : "", len);
-	f->queue[len] = 0;
-	f->id = id;
-	f->what = what;
-	return 0;
+	return evq__flaws_note(c->flaws, queue, id, what);
 }
 
 /* ---- queues ---- */
@@ -86,7 +77,7 @@ check_dead_letters(struct check *c, const struct evq__queue *q)
 	return rc;
 }
 
-/* ---- the due index ---- */
+/* ---- entries ---- */
 
 static int
 remember(struct check *c, const struct evq__found *f)
@@ -99,7 +90,10 @@ remember(struct check *c, const struct evq__found *f)
 		c->seen = seen;
 		c->room = room;
 	}
-	c->seen[c->count++] = (struct seen){ f->place.id, f->entry.body_len, f->place.queue, f->unreadable };
+	int has_group = (f->entry.flags & EVQ__ENTRY_GROUP) && !f->unreadable;
+	c->seen[c->count++] = (struct seen){ f->place.id, has_group ? f->entry.group : 0, f->entry.body_len,
+		                             f->place.queue, f->unreadable };
+	c->standing += !f->is_waiting;
 	return 0;
 }
 
@@ -110,6 +104,8 @@ check_entry(struct check *c, const struct evq__queue *q, const struct evq__found
 	int parked = e->flags & EVQ__ENTRY_PARKED, rc = 0;
 	if (f->place.id == 0 || f->place.id >= c->store.next_id)
 		rc = note(c, q->name, f->place.id, "an id that was never given");
+	if (evq__has_turn(&f->place))
+		return rc || (q->flags & EVQ_FAIR) ? rc : note(c, q->name, f->place.id, "a turn in a queue that is not fair");
 	if (!rc && e->expires_at_ms && f->place.due_ms > (uint64_t)e->expires_at_ms)
 		rc = note(c, q->name, f->place.id, "due behind its end");
 	if (!rc && (f->place.due_ms > INT64_MAX) != (parked != 0))
@@ -130,25 +126,46 @@ check_counters(struct check *c, const struct evq__queue *q, const struct evq__co
 	return rc;
 }
 
+/* One of them, in the order of the walk; group is that of the one before. */
+static int
+check_one(struct check *c, const struct evq__queue *q, const struct evq__found *f, const struct evq__walk *walk,
+          uint64_t *group)
+{
+	int rc = f->unreadable ? note(c, q->name, f->place.id, "an entry that cannot be read or is missing")
+	                       : check_entry(c, q, f);
+	if (!rc && (q->flags & EVQ_FIFO)) {
+		if (walk->group != *group && f->is_waiting && !f->unreadable)
+			rc = note(c, q->name, f->place.id, "the first of its group waits");
+		if (!rc && evq__group_of(f) != walk->group)
+			rc = note(c, q->name, f->place.id, "it stands in another group than its own");
+		*group = walk->group;
+		c->grouped++;
+	}
+	return rc ? rc : remember(c, f);
+}
+
 static int
 check_entries(struct check *c, const struct evq__queue *q)
 {
 	struct evq__counters recount = { .messages = 0 };
+	struct evq__call call = { .txn = c->txn };
 	struct evq__found f;
-	int rc = evq__due_seek(c->txn, &(struct evq__place){ .queue = q->number }, &f);
+	struct evq__walk walk;
+	uint64_t group = 0;
+	int rc = evq__walk_seek(&call, q, &(struct evq__place){ .queue = q->number }, &walk, &f);
 	while (!rc) {
-		rc = f.unreadable ? note(c, q->name, f.place.id, "an entry that cannot be read")
-		                  : check_entry(c, q, &f);
-		if (!rc)
-			rc = remember(c, &f);
-		if (rc)
+		if ((rc = check_one(c, q, &f, &walk, &group)))
 			return rc;
 		recount.messages++;
 		recount.bytes += f.entry.body_len;
 		recount.mortal += f.entry.expires_at_ms != 0;
-		rc = evq__due_next(c->txn, q->number, &f);
+		rc = evq__walk_next(&call, q, &walk, &f);
 	}
-	return rc == EVQ__NONE ? check_counters(c, q, &recount) : rc;
+	if (rc == EVQ__NONE)
+		rc = check_counters(c, q, &recount);
+	if (!rc && (q->flags & EVQ_FAIR))
+		rc = evq__verify_turns(c->txn, q, c->flaws, &c->grouped);
+	return rc ? rc : evq__verify_dedup(c->txn, q, c->flaws, &c->known);
 }
 
 static int
@@ -175,21 +192,30 @@ check_queues(struct check *c)
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
-/* Every row of evq.due is of some queue: there are as many rows as entries were found. */
+/* Every row of a table behind its sentinel is accounted for. */
+static int
+check_count(struct check *c, enum evq__table table, size_t key_len, size_t count, const char *what)
+{
+	static const uint8_t zeros[EVQ__DUE_KEY];
+	struct evq__slice key, value;
+	size_t rows = 0;
+	int rc = evq__tree_seek(c->txn, table, zeros, key_len, &key, &value);
+	while (!rc) {
+		rows += key.len != key_len || memcmp(key.data, zeros, key_len);
+		rc = evq__tree_next(c->txn, table, &key, &value);
+	}
+	return rc != EVQ__NONE ? rc : rows == count ? 0 : note(c, NULL, 0, what);
+}
+
 static int
 check_orphans(struct check *c)
 {
-	static const uint8_t first[EVQ__DUE_KEY] = { 0, 0, 0, 1 };
-	struct evq__slice key, value;
-	size_t rows = 0;
-	int rc = evq__tree_seek(c->txn, EVQ__DUE, first, sizeof first, &key, &value);
-	while (!rc) {
-		rows++;
-		rc = evq__tree_next(c->txn, EVQ__DUE, &key, &value);
-	}
-	if (rc == EVQ__NONE && rows != c->count)
-		return note(c, NULL, 0, "entries of no queue");
-	return rc == EVQ__NONE ? 0 : rc;
+	int rc = check_count(c, EVQ__DUE, EVQ__DUE_KEY, c->standing, "entries of no queue, or of no group");
+	if (!rc)
+		rc = check_count(c, EVQ__GROUP, EVQ__GROUP_KEY, c->grouped, "rows of evq.group that are of nothing");
+	if (!rc)
+		rc = check_count(c, EVQ__DEDUP, EVQ__DEDUP_KEY, c->known, "rows of evq.dedup that are of nothing");
+	return rc;
 }
 
 static int
@@ -252,6 +278,8 @@ check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
 		return note_at(c, s, "its body is missing, incomplete or damaged");
 	if (!rc && !s->unreadable && d.body_len != s->body_len)
 		return note_at(c, s, "its body is of another length than its entry says");
+	if (!rc && s->group && (!d.group || evq__hash(d.group, strlen(d.group), c->store.secret) != s->group))
+		return note_at(c, s, "its group is another than its entry says");
 	return rc;
 }
 

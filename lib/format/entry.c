@@ -8,8 +8,14 @@
 
 enum { VERSION = 1 };
 
-void
-evq__entry_pack(const struct evq__entry *e, uint8_t out[static EVQ__ENTRY_HEAD])
+static size_t
+head_len(uint8_t flags)
+{
+	return flags & EVQ__ENTRY_GROUP ? EVQ__ENTRY_HEAD_MAX : EVQ__ENTRY_HEAD;
+}
+
+size_t
+evq__entry_pack(const struct evq__entry *e, uint8_t out[static EVQ__ENTRY_HEAD_MAX])
 {
 	out[0] = VERSION;
 	out[1] = e->flags;
@@ -23,6 +29,9 @@ evq__entry_pack(const struct evq__entry *e, uint8_t out[static EVQ__ENTRY_HEAD])
 	evq__le64_put(out + 24, (uint64_t)e->sent_at_ms);
 	evq__le64_put(out + 32, (uint64_t)e->first_received_at_ms);
 	evq__le64_put(out + 40, (uint64_t)e->expires_at_ms);
+	if (e->flags & EVQ__ENTRY_GROUP)
+		evq__le64_put(out + EVQ__ENTRY_HEAD, e->group);
+	return head_len(e->flags);
 }
 
 /* Keeps: a history that is accepted here reads to its end without fault. */
@@ -48,7 +57,7 @@ evq__entry_unpack(const void *value, size_t len, struct evq__entry *out)
 		return EVQ_CORRUPT;
 	if (p[0] != VERSION)
 		return EVQ_FORMAT;
-	if ((p[1] & ~EVQ__ENTRY_FLAGS) || p[3])
+	if ((p[1] & ~EVQ__ENTRY_FLAGS) || p[3] || len < head_len(p[1]))
 		return EVQ_CORRUPT;
 	out->flags = p[1];
 	out->deaths = p[2];
@@ -60,8 +69,9 @@ evq__entry_unpack(const void *value, size_t len, struct evq__entry *out)
 	out->sent_at_ms = (int64_t)evq__le64_get(p + 24);
 	out->first_received_at_ms = (int64_t)evq__le64_get(p + 32);
 	out->expires_at_ms = (int64_t)evq__le64_get(p + 40);
-	out->history.data = p + EVQ__ENTRY_HEAD;
-	out->history.len = len - EVQ__ENTRY_HEAD;
+	out->group = out->flags & EVQ__ENTRY_GROUP ? evq__le64_get(p + EVQ__ENTRY_HEAD) : 0;
+	out->history.data = p + head_len(out->flags);
+	out->history.len = len - head_len(out->flags);
 	if (out->body_len > EVQ_BODY_MAX || out->base > out->receives || out->expires_at_ms < 0)
 		return EVQ_CORRUPT;
 	if ((out->flags & EVQ__ENTRY_DEAD && !out->deaths) || (out->flags & EVQ__ENTRY_LEASED && !out->fence) ||

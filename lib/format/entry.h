@@ -5,7 +5,7 @@
  * Shape, little-endian:
  *    0 u8  version, 1
  *    1 u8  flags, EVQ__ENTRY_*
- *    2 u8  deaths: how many items of history follow, 0 ... 8
+ *    2 u8  deaths: how many items of history there are, 0 ... 8
  *    3 u8  0
  *    4 u32 receives since it was sent or redriven, less those given back uncounted
  *    8 u32 fence: moves on with each receive, extend and release; a receipt carries the value it was given
@@ -15,7 +15,8 @@
  *   24 i64 sent_at_ms
  *   32 i64 first_received_at_ms, or 0
  *   40 i64 expires_at_ms, or 0 for never
- *   48     history, oldest first, each: i64 at_ms, u32 receives, u8 from_len, u8 reason_len,
+ *   48 u64 hash of the group's name (key.h), only with EVQ__ENTRY_GROUP
+ *          history, oldest first, each: i64 at_ms, u32 receives, u8 from_len, u8 reason_len,
  *          then the name of the queue it left and the reason
  *
  * To change it: a field more needs a flag that says it is there, or a new version; a reader refuses the
@@ -33,14 +34,16 @@ enum {
 	EVQ__ENTRY_DEAD = 2,    /* it is in a dead letter: the last item of history brought it here */
 	EVQ__ENTRY_PARKED = 4,  /* its body is damaged and there is no dead letter; due never */
 	EVQ__ENTRY_PARTS = 8,   /* its body has more parts than one */
-	EVQ__ENTRY_FLAGS = 15
+	EVQ__ENTRY_GROUP = 16,  /* it has a group */
+	EVQ__ENTRY_FLAGS = 31
 };
 
 enum {
 	EVQ__ENTRY_HEAD = 48,
+	EVQ__ENTRY_HEAD_MAX = EVQ__ENTRY_HEAD + 8, /* with its group */
 	EVQ__DEATH_HEAD = 14,
 	EVQ__HISTORY_MAX = EVQ_DEATHS_MAX * (EVQ__DEATH_HEAD + EVQ_NAME_MAX + EVQ_REASON_MAX),
-	EVQ__ENTRY_MAX = EVQ__ENTRY_HEAD + EVQ__HISTORY_MAX /* under LMDB's limit for a value in a leaf */
+	EVQ__ENTRY_MAX = EVQ__ENTRY_HEAD_MAX + EVQ__HISTORY_MAX /* under LMDB's limit for a value in a leaf */
 };
 
 struct evq__entry {
@@ -49,6 +52,7 @@ struct evq__entry {
 	uint32_t receives, fence, base, owner;
 	uint32_t body_len;
 	int64_t sent_at_ms, first_received_at_ms, expires_at_ms;
+	uint64_t group; /* with EVQ__ENTRY_GROUP */
 	struct evq__slice history; /* borrowed from where the entry was read */
 };
 
@@ -58,7 +62,8 @@ struct evq__death {
 	struct evq__slice from, reason;
 };
 
-void evq__entry_pack(const struct evq__entry *e, uint8_t out[static EVQ__ENTRY_HEAD]);
+/* All but the history, which follows. Returns the length. */
+size_t evq__entry_pack(const struct evq__entry *e, uint8_t out[static EVQ__ENTRY_HEAD_MAX]);
 /* out->history points into value. Errors: EVQ_CORRUPT; EVQ_FORMAT another version. */
 int evq__entry_unpack(const void *value, size_t len, struct evq__entry *out);
 

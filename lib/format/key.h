@@ -6,9 +6,12 @@
  *   evq.name   the name's bytes
  *   evq.due    queue u32, lane u8, due_ms u64, id u64   21 bytes
  *   evq.body   id u64, part u32                         12 bytes
+ *   evq.group  queue u32, group u64, id u64             20 bytes; what they stand for, group.h
+ *   evq.dedup  queue u32, 0 u8, hash 16 bytes           21 bytes; dedup.h
+ *              queue u32, 1 u8, expires_at_ms u64, hash 29 bytes
  *
- * Queue numbers and ids start at 1: the rows under 0 in evq.due and evq.body, and under one NUL byte in
- * evq.name, are sentinels that keep the trees from ever being empty.
+ * Queue numbers and ids start at 1: the rows under 0 in evq.due, evq.body, evq.group and evq.dedup, and under one
+ * NUL byte in evq.name, are sentinels that keep the trees from ever being empty.
  */
 #ifndef EVQ__KEY_H
 #define EVQ__KEY_H
@@ -22,10 +25,15 @@
 enum {
 	EVQ__QUEUE_KEY = 4,
 	EVQ__DUE_KEY = 21,
-	EVQ__BODY_KEY = 12
+	EVQ__BODY_KEY = 12,
+	EVQ__GROUP_KEY = 20,
+	EVQ__DEDUP_HASH = 16,
+	EVQ__DEDUP_KEY = 5 + EVQ__DEDUP_HASH,
+	EVQ__DEDUP_END_KEY = 13 + EVQ__DEDUP_HASH
 };
 
 #define EVQ__DUE_NEVER UINT64_MAX
+#define EVQ__DUE_TURN (UINT64_C(1) << 63) /* in a fair queue, of what is due now: and its turn. No time comes near it */
 
 /* Where a message stands in evq.due: its place says when it may next be received. */
 struct evq__place {
@@ -77,6 +85,14 @@ evq__body_key(uint64_t id, uint32_t part, uint8_t out[static EVQ__BODY_KEY])
 {
 	evq__be64_put(out, id);
 	evq__be32_put(out + 8, part);
+}
+
+static inline void
+evq__group_key(uint32_t queue, uint64_t group, uint64_t id, uint8_t out[static EVQ__GROUP_KEY])
+{
+	evq__be32_put(out, queue);
+	evq__be64_put(out + 4, group);
+	evq__be64_put(out + 12, id);
 }
 
 /* Length of a queue's name. Errors: EINVAL NULL, empty or a byte not of [A-Za-z0-9._-]; EVQ_TOOBIG. */

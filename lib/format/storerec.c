@@ -36,7 +36,10 @@ int
 evq__storerec_unpack(const void *value, size_t len, struct evq__storerec *out)
 {
 	const uint8_t *p = value;
-	if (len < LEN_WITHOUT_CHAIN || len != len_of(p) || evq__le32_get(p + 8) != EVQ__STORE_FORMAT)
+	if (len < LEN_WITHOUT_CHAIN || len != len_of(p))
+		return EVQ_FORMAT;
+	out->format = evq__le32_get(p + 8);
+	if (out->format != EVQ__STORE_FORMAT && out->format != EVQ__STORE_WITHOUT_GROUPS)
 		return EVQ_FORMAT;
 	out->next_queue = evq__le32_get(p + 12);
 	memcpy(out->id, p + 16, EVQ__STORE_ID);

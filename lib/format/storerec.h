@@ -5,7 +5,7 @@
  * Shape, little-endian:
  *    0 u8  version of this record, 2; 1 is the same without its last field
  *    1     7 zero bytes
- *    8 u32 format: the version of everything else in the store, 1
+ *    8 u32 format: the version of everything else in the store, 2; 1 is one without evq.group and evq.dedup
  *   12 u32 next queue number
  *   16     store id, 16 bytes at random
  *   32 u64 hash secret, at random
@@ -24,11 +24,13 @@
 
 enum {
 	EVQ__STOREREC_LEN = 104,
-	EVQ__STORE_FORMAT = 1,
+	EVQ__STORE_FORMAT = 2,
+	EVQ__STORE_WITHOUT_GROUPS = 1,
 	EVQ__STORE_ID = 16
 };
 
 struct evq__storerec {
+	uint32_t format; /* that was read; what is written has EVQ__STORE_FORMAT */
 	uint32_t next_queue;
 	uint8_t id[EVQ__STORE_ID];
 	uint64_t secret;

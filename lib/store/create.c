@@ -24,7 +24,8 @@ static const char new_name[] = "new.mdb", new_lock_name[] = "new.mdb-lock";
 const char *
 evq__table_name(enum evq__table table)
 {
-	static const char *const names[EVQ__TABLES] = { "evq.queue", "evq.name", "evq.due", "evq.body" };
+	static const char *const names[EVQ__TABLES] = { "evq.queue", "evq.name", "evq.due", "evq.body",
+		                                        "evq.group", "evq.dedup" };
 	return names[table];
 }
 
@@ -59,6 +60,14 @@ make_table(MDB_txn *txn, enum evq__table table, size_t key_len, const void *valu
 	return rc ? rc : mdb_put(txn, dbi, &k, &v, 0);
 }
 
+/* Those that a store of the first format has not. */
+static int
+make_young_tables(MDB_txn *txn)
+{
+	int rc = make_table(txn, EVQ__GROUP, EVQ__GROUP_KEY, "", 0);
+	return rc ? rc : make_table(txn, EVQ__DEDUP, EVQ__DEDUP_KEY, "", 0);
+}
+
 static int
 make_tables(MDB_txn *txn)
 {
@@ -70,7 +79,9 @@ make_tables(MDB_txn *txn)
 		rc = make_table(txn, EVQ__NAME, 1, "", 0);
 	if (!rc)
 		rc = make_table(txn, EVQ__DUE, EVQ__DUE_KEY, "", 0);
-	return rc ? rc : make_table(txn, EVQ__BODY, EVQ__BODY_KEY, "", 0);
+	if (!rc)
+		rc = make_table(txn, EVQ__BODY, EVQ__BODY_KEY, "", 0);
+	return rc ? rc : make_young_tables(txn);
 }
 
 static int
@@ -135,30 +146,61 @@ evq__create(const char *path, int dir_fd, unsigned mode)
 	return rc;
 }
 
+static uint8_t record_key[EVQ__QUEUE_KEY];
+
+static int
+read_record(MDB_txn *txn, MDB_dbi *dbi, struct evq__storerec *rec)
+{
+	MDB_val k = { sizeof record_key, record_key }, v;
+	int rc = mdb_dbi_open(txn, evq__table_name(EVQ__QUEUE), 0, dbi);
+	if (!rc)
+		rc = mdb_get(txn, *dbi, &k, &v);
+	return rc ? rc : evq__storerec_unpack(v.mv_data, v.mv_size, rec);
+}
+
+static int
+write_record(MDB_txn *txn, MDB_dbi dbi, const struct evq__storerec *rec)
+{
+	uint8_t value[EVQ__STOREREC_LEN];
+	MDB_val k = { sizeof record_key, record_key }, v = { sizeof value, value };
+	evq__storerec_pack(rec, value);
+	return mdb_put(txn, dbi, &k, &v, 0);
+}
+
 static int
 change_id(MDB_txn *txn)
 {
-	static uint8_t zero[EVQ__QUEUE_KEY];
-	uint8_t value[EVQ__STOREREC_LEN];
-	MDB_val k = { sizeof zero, zero }, v;
 	struct evq__storerec rec;
 	MDB_dbi dbi;
-	int rc = mdb_dbi_open(txn, evq__table_name(EVQ__QUEUE), 0, &dbi);
-	if (!rc)
-		rc = mdb_get(txn, dbi, &k, &v);
-	if (!rc)
-		rc = evq__storerec_unpack(v.mv_data, v.mv_size, &rec);
+	int rc = read_record(txn, &dbi, &rec);
 	if (!rc)
 		rc = evq__random(rec.id, sizeof rec.id);
-	if (rc)
-		return rc;
-	evq__storerec_pack(&rec, value);
-	v = (MDB_val){ sizeof value, value };
-	return mdb_put(txn, dbi, &k, &v, 0);
+	return rc ? rc : write_record(txn, dbi, &rec);
 }
 
 int
 evq__create_anew(const char *file, uint64_t map_size)
 {
 	return change_file(file, 0600, map_size, change_id);
+}
+
+static int
+bring_up(MDB_txn *txn)
+{
+	struct evq__storerec rec;
+	MDB_dbi dbi;
+	int rc = read_record(txn, &dbi, &rec);
+	if (rc == MDB_NOTFOUND || (!rc && rec.format == EVQ__STORE_FORMAT))
+		return rc ? EVQ_FORMAT : EVQ__NONE;
+	if (!rc)
+		rc = make_young_tables(txn);
+	return rc ? rc : write_record(txn, dbi, &rec);
+}
+
+/* The record of an old one comes back with the journal's, and it is done again then: what is there is no hindrance. */
+int
+evq__create_bring_up(MDB_env *env)
+{
+	int rc = change(env, bring_up);
+	return rc == EVQ__NONE ? 0 : rc == MDB_NOTFOUND || rc == MDB_INCOMPATIBLE ? EVQ_FORMAT : rc;
 }

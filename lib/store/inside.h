@@ -166,6 +166,8 @@ int evq__extent_check(struct evq__store *s, int dir_fd, const struct evq__extent
 
 /* Makes data.mdb with its tables under another name, and renames it. */
 int evq__create(const char *path, int dir_fd, unsigned mode);
+/* Gives a store of an earlier format what it lacks. Needs: the opening lock, and to be alone. */
+int evq__create_bring_up(MDB_env *env);
 /* The store in that file is another than the one it was copied from. */
 int evq__create_anew(const char *file, uint64_t map_size);
 const char *evq__table_name(enum evq__table table);

@@ -259,6 +259,8 @@ open_opened(struct evq__store *s, const char *path, int dir_fd, const struct evq
 		rc = open_env(s, path, opts);
 	if (!rc)
 		rc = evq__extent_check(s, dir_fd, &extent);
+	if (!rc && s->alone)
+		rc = evq__create_bring_up(s->env);
 	if (!rc)
 		rc = open_tables(s);
 	if (!rc)

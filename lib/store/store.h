@@ -23,10 +23,12 @@ enum evq__table {
 	EVQ__NAME,
 	EVQ__DUE,
 	EVQ__BODY,
+	EVQ__GROUP,
+	EVQ__DEDUP,
 	EVQ__TABLES
 };
 
-enum { EVQ__STAND_MAX = 24 }; /* a longer key is looked up again */
+enum { EVQ__STAND_MAX = 32 }; /* a longer key is looked up again */
 
 struct evq__store;
 
@@ -68,7 +70,7 @@ struct evq__txn {
 	uint64_t before;     /* those before the call in progress */
 	uint64_t bulk;       /* bytes of large values that were put */
 	int rc;              /* the first put or del that failed: nothing but abort is left */
-	uint64_t dels;       /* of the changes, those that may take a page without adding to a table */
+	uint64_t dels;       /* of the changes, those that may take a page without adding to a table: all but what is appended */
 	uint64_t pages;      /* in the tables when it was first asked for room */
 	int pages_known;
 	int is_users;        /* others than we may write in it, to tables of their own */

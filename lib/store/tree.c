@@ -142,6 +142,7 @@ put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
 	if (t->rc)
 		return t->rc;
 	t->changes++;
+	t->dels += table >= EVQ__GROUP; /* their rows stand by hashes: each may be in a page of its own */
 	t->bulk += v.mv_size >= BULKY ? v.mv_size : 0;
 	int rc = open_cursor(t, &t->put[table], table);
 	if (!rc && t->is_noted) {

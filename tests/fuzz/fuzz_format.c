@@ -9,7 +9,9 @@
 
 #include "body.h"
 #include "codes.h"
+#include "deduprow.h"
 #include "entry.h"
+#include "grouprow.h"
 #include "queue.h"
 #include "record.h"
 #include "storerec.h"
@@ -27,19 +29,19 @@ static void
 fuzz_entry(const uint8_t *data, size_t len)
 {
 	struct evq__entry e, again;
-	uint8_t head[EVQ__ENTRY_HEAD], history[EVQ__HISTORY_MAX];
+	uint8_t head[EVQ__ENTRY_HEAD_MAX], history[EVQ__HISTORY_MAX];
 	if (evq__entry_unpack(data, len, &e))
 		return;
-	evq__entry_pack(&e, head);
-	need(!memcmp(head, data, sizeof head));
+	size_t head_len = evq__entry_pack(&e, head);
+	need(!memcmp(head, data, head_len));
 	struct evq__death death = { 1, 2, { "queue", 5 }, { "reason", 6 } };
 	struct evq__entry grown = e;
 	evq__death_add(&grown, &death, history);
 	need(grown.deaths <= EVQ_DEATHS_MAX && grown.history.len <= sizeof history);
 	uint8_t whole[EVQ__ENTRY_MAX];
-	evq__entry_pack(&grown, whole);
-	memcpy(whole + sizeof head, grown.history.data, grown.history.len);
-	need(!evq__entry_unpack(whole, sizeof head + grown.history.len, &again));
+	need(evq__entry_pack(&grown, whole) == head_len);
+	memcpy(whole + head_len, grown.history.data, grown.history.len);
+	need(!evq__entry_unpack(whole, head_len + grown.history.len, &again));
 	need(again.deaths == grown.deaths);
 }
 
@@ -50,8 +52,9 @@ fuzz_queue(const uint8_t *data, size_t len)
 	uint8_t packed[EVQ__QUEUE_MAX];
 	if (evq__queue_unpack(data, len, &q))
 		return;
-	need(evq__queue_pack(&q, packed) == len);
-	need(!memcmp(packed + EVQ__QUEUE_HEAD, data + EVQ__QUEUE_HEAD, q.name_len));
+	size_t packed_len = evq__queue_pack(&q, packed);
+	need(packed_len == len + (data[0] == 1 ? 8 : 0)); /* an older version is shorter */
+	need(!memcmp(packed + EVQ__QUEUE_HEAD, data + len - q.name_len, q.name_len));
 }
 
 static void
@@ -92,7 +95,7 @@ fuzz_store(const uint8_t *data, size_t len)
 	if (evq__storerec_unpack(data, len, &rec))
 		return;
 	evq__storerec_pack(&rec, packed);
-	need(!memcmp(packed + 8, data + 8, len - 8)); /* an older version is shorter */
+	need(!memcmp(packed + 12, data + 12, len - 12)); /* an older version is shorter */
 }
 
 static void
@@ -109,6 +112,42 @@ fuzz_notes(const uint8_t *data, size_t len)
 		need(at == before + head_len + note.key.len + note.value.len);
 		before = at;
 	}
+}
+
+static void
+fuzz_stand(const uint8_t *data, size_t len)
+{
+	struct evq__place at = { .queue = 1, .id = 2 };
+	struct evq__entry e;
+	uint8_t packed[EVQ__STAND + EVQ__ENTRY_HEAD_MAX];
+	int is_waiting;
+	if (evq__stand_unpack(data, len, &at, &e, &is_waiting))
+		return;
+	evq__stand_pack(&at, packed);
+	size_t packed_len = EVQ__STAND + (is_waiting ? evq__entry_pack(&e, packed + EVQ__STAND) : 0);
+	need(packed_len <= len && !memcmp(packed, data, packed_len));
+}
+
+static void
+fuzz_turns(const uint8_t *data, size_t len)
+{
+	struct evq__turns t;
+	uint8_t packed[EVQ__TURNS];
+	if (evq__turns_unpack(data, len, &t))
+		return;
+	evq__turns_pack(&t, packed);
+	need(len == sizeof packed && !memcmp(packed, data, len));
+}
+
+static void
+fuzz_dedup(const uint8_t *data, size_t len)
+{
+	struct evq__dedup d;
+	uint8_t packed[EVQ__DEDUP_HEAD];
+	if (evq__dedup_unpack(data, len, &d))
+		return;
+	evq__dedup_pack(&d, packed);
+	need(!memcmp(packed, data, sizeof packed) && sizeof packed + d.text.len == len);
 }
 
 static void
@@ -133,7 +172,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const readers[])(const uint8_t *, size_t) = { fuzz_entry, fuzz_queue, fuzz_body, fuzz_attrs,
-		                                                    fuzz_store, fuzz_notes, fuzz_journal };
+		                                                    fuzz_store, fuzz_notes, fuzz_journal, fuzz_stand,
+		                                                    fuzz_turns, fuzz_dedup };
 	if (len > 0)
 		readers[data[0] % (sizeof readers / sizeof *readers)](data + 1, len - 1);
 	return 0;

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the check of what stands beside the messages: the turns of fair queues are counted anew from evq.due, and in
+ * evq.dedup each row is held against its other one. What is remembered may outlive its message, so there is nothing
+ * to hold it against besides.
+ */
+#include "verify_rows.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "deduprow.h"
+#include "due.h"
+#include "grouprow.h"
+
+/* ---- turns ---- */
+
+struct turn { /* of a message */
+	uint64_t group, lane, turn;
+};
+
+struct turns {
+	struct turn *list;
+	size_t count, room;
+};
+
+static int
+add(struct turns *t, const struct evq__found *f)
+{
+	if (t->count == t->room) {
+		size_t room = t->room ? t->room * 2 : 1024;
+		struct turn *list = realloc(t->list, room * sizeof *list);
+		if (!list)
+			return ENOMEM;
+		t->list = list;
+		t->room = room;
+	}
+	uint64_t group = f->entry.flags & EVQ__ENTRY_GROUP ? f->entry.group : 0;
+	t->list[t->count++] = (struct turn){ group, f->place.lane, f->place.due_ms - EVQ__DUE_TURN };
+	return 0;
+}
+
+static int
+collect(struct evq__txn *txn, uint32_t queue, struct turns *t)
+{
+	struct evq__found f;
+	int rc = evq__due_seek(txn, &(struct evq__place){ .queue = queue }, &f);
+	while (!rc) {
+		if (evq__has_turn(&f.place) && !f.unreadable)
+			rc = add(t, &f);
+		if (!rc)
+			rc = evq__due_next(txn, queue, &f);
+	}
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+static int
+compare(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int
+compare_turns(const void *a, const void *b)
+{
+	const struct turn *x = a, *y = b;
+	int by_group = compare(x->group, y->group), by_lane = compare(x->lane, y->lane);
+	return by_group ? by_group : by_lane ? by_lane : compare(x->turn, y->turn);
+}
+
+/* The row of the messages from *at on that have a group and lane in common; *at is moved behind them. */
+static int
+check_turns(struct evq__txn *txn, const struct evq__queue *q, const struct turns *t, size_t *at, int *is_right)
+{
+	const struct turn *first = &t->list[*at], *last = first;
+	uint8_t key[EVQ__GROUP_KEY];
+	struct evq__slice value;
+	struct evq__turns row;
+	uint64_t count = 0;
+	for (; *at < t->count && t->list[*at].group == first->group && t->list[*at].lane == first->lane; ++*at) {
+		last = &t->list[*at];
+		count++;
+	}
+	evq__group_key(q->number, first->group, first->lane, key);
+	int rc = evq__tree_get(txn, EVQ__GROUP, key, sizeof key, &value);
+	if (!rc)
+		rc = evq__turns_unpack(value.data, value.len, &row);
+	*is_right = !rc && row.count == count && row.last >= last->turn;
+	return rc == EVQ__NONE || rc == EVQ_CORRUPT ? 0 : rc;
+}
+
+int
+evq__verify_turns(struct evq__txn *txn, const struct evq__queue *q, struct evq__flaws *flaws, size_t *rows)
+{
+	struct turns t = { .list = NULL };
+	int is_right = 1, rc = collect(txn, q->number, &t);
+	size_t at = 0;
+	if (t.count)
+		qsort(t.list, t.count, sizeof *t.list, compare_turns);
+	while (!rc && at < t.count) {
+		rc = check_turns(txn, q, &t, &at, &is_right);
+		if (!rc && !is_right)
+			rc = evq__flaws_note(flaws, q->name, 0, "the turns of a group differ from a recount");
+		++*rows;
+	}
+	free(t.list);
+	return rc;
+}
+
+/* ---- what is remembered ---- */
+
+struct rows {
+	struct evq__txn *txn;
+	const struct evq__queue *q;
+	size_t by_hash, by_end;
+};
+
+/* Errors: EVQ_CORRUPT it has no other, or another one. */
+static int
+check_pair(const struct rows *r, const struct evq__slice *key, const struct evq__slice *value)
+{
+	uint8_t end[EVQ__DEDUP_END_KEY];
+	struct evq__slice id;
+	struct evq__dedup row;
+	int rc = evq__dedup_unpack(value->data, value->len, &row);
+	if (rc)
+		return EVQ_CORRUPT;
+	evq__dedup_end_key(r->q->number, row.expires_at_ms, (const uint8_t *)key->data + 5, end);
+	rc = evq__tree_get(r->txn, EVQ__DEDUP, end, sizeof end, &id);
+	if (rc)
+		return rc == EVQ__NONE ? EVQ_CORRUPT : rc;
+	return id.len == sizeof row.id && evq__le64_get(id.data) == row.id ? 0 : EVQ_CORRUPT;
+}
+
+static int
+walk(struct rows *r, struct evq__flaws *flaws)
+{
+	uint8_t from[4];
+	struct evq__slice key, value;
+	evq__be32_put(from, r->q->number);
+	int rc = evq__tree_seek(r->txn, EVQ__DEDUP, from, sizeof from, &key, &value);
+	while (!rc && key.len >= sizeof from && !memcmp(key.data, from, sizeof from)) {
+		int is_end = key.len == EVQ__DEDUP_END_KEY;
+		if (is_end)
+			r->by_end++;
+		else if (key.len == EVQ__DEDUP_KEY) {
+			r->by_hash++;
+			rc = check_pair(r, &key, &value);
+		}
+		if (rc == EVQ_CORRUPT)
+			rc = evq__flaws_note(flaws, r->q->name, 0, "what is remembered does not agree, or cannot be read");
+		if (!rc)
+			rc = evq__tree_next(r->txn, EVQ__DEDUP, &key, &value);
+	}
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
+int
+evq__verify_dedup(struct evq__txn *txn, const struct evq__queue *q, struct evq__flaws *flaws, size_t *rows)
+{
+	struct rows r = { .txn = txn, .q = q };
+	int rc = walk(&r, flaws);
+	if (!rc && (r.by_hash != q->c.remembered || r.by_end != r.by_hash))
+		rc = evq__flaws_note(flaws, q->name, 0, "the counter of what is remembered differs from a recount");
+	*rows += r.by_hash + r.by_end;
+	return rc;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The values of evq.group. What its rows stand for is a matter of the queue's kind.
+ *
+ * In a FIFO queue, one for every message, under (queue, group, id): group is the hash of the group's name, XXH3
+ * seeded with the store's secret, or the id where it has none; so the rows of a group stand in the order of
+ * sending. Shape, little-endian:
+ *    0 u8  lane
+ *    1 u64 due_ms
+ *    9     nothing: its entry stands in evq.due, at that place; or the entry (entry.h): it waits behind another
+ *
+ * In a fair queue, one for every group of which messages have a turn in a lane, under (queue, group, lane), group
+ * being 0 for messages that have none. Shape, little-endian:
+ *    0 u64 the last turn that was given
+ *    8 u64 how many messages have one
+ *
+ * To change it: as entry.h says.
+ */
+#ifndef EVQ__GROUPROW_H
+#define EVQ__GROUPROW_H
+
+#include "entry.h"
+#include "key.h"
+
+enum { EVQ__STAND = 9, EVQ__TURNS = 16, EVQ__WAITING_MAX = EVQ__STAND + EVQ__ENTRY_MAX };
+
+struct evq__turns {
+	uint64_t last, count;
+};
+
+static inline void
+evq__stand_pack(const struct evq__place *at, uint8_t out[static EVQ__STAND])
+{
+	out[0] = at->lane;
+	evq__le64_put(out + 1, at->due_ms);
+}
+
+/*
+ * Sets lane and due_ms of at, and, where an entry follows, e, whose history points into value; *is_waiting tells.
+ * Errors: EVQ_CORRUPT; EVQ_FORMAT.
+ */
+int evq__stand_unpack(const void *value, size_t len, struct evq__place *at, struct evq__entry *e, int *is_waiting);
+
+void evq__turns_pack(const struct evq__turns *t, uint8_t out[static EVQ__TURNS]);
+/* Errors: EVQ_CORRUPT. */
+int evq__turns_unpack(const void *value, size_t len, struct evq__turns *out);
+
+#endif
