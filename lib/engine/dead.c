@@ -96,7 +96,7 @@ park(struct evq__call *call, struct evq__found *f)
 		return rc;
 	f->entry.expires_at_ms = 0;
 	f->entry.owner = 0;
-	f->entry.flags = (uint8_t)((f->entry.flags & ~(EVQ__ENTRY_LEASED | EVQ__ENTRY_GROUP)) | EVQ__ENTRY_PARKED);
+	f->entry.flags = EVQ__ENTRY_PARKED | (f->entry.flags & (EVQ__ENTRY_PARTS | EVQ__ENTRY_DEAD));
 	evq__due_refence(call, &f->entry);
 	to.due_ms = EVQ__DUE_NEVER;
 	return evq__line_insert(call, &call->q, &to, &f->entry);

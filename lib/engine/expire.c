@@ -31,7 +31,8 @@ expire_front(struct evq__call *call, size_t look_at, size_t *cleared)
 {
 	struct evq__found found[CHUNK];
 	struct evq__ready ready = { .from = { .queue = call->q.number }, .found = found, .next_due = EVQ__DUE_NEVER,
-		                    .may_write = 1, .budget = look_at, .heads_only = 1 };
+		                    .may_write = !(call->q.flags & EVQ_FAIR), /* turns are given to receive */
+		                    .budget = look_at, .heads_only = 1 };
 	int rc = 0;
 	while (!rc && look_at && !ready.done && ready.budget && *cleared < EVQ__SLICE) {
 		ready.max = look_at < CHUNK ? look_at : CHUNK;

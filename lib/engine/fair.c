@@ -91,13 +91,62 @@ evq__fair_insert(struct evq__call *call, const struct evq__place *at, const stru
 	return rc ? rc : evq__due_put(call, &to, e);
 }
 
+static int
+forget_back(struct evq__call *call, const struct evq__place *at)
+{
+	uint8_t key[EVQ__GROUP_KEY];
+	evq__group_key(at->queue, at->id, EVQ__BACK_ROW, key);
+	int rc = evq__tree_del(call->txn, EVQ__GROUP, key, sizeof key);
+	return rc == EVQ__NONE ? 0 : rc; /* a row that is missing is verify's to find */
+}
+
 int
 evq__fair_remove(struct evq__call *call, const struct evq__found *f)
 {
 	int rc = evq__due_del(call, &f->place);
+	if (!rc && (f->entry.flags & EVQ__ENTRY_BACK))
+		rc = forget_back(call, &f->place);
 	return rc || !evq__has_turn(&f->place) ? rc : take_turn(call, &f->place, group_of(&f->entry));
 }
 
+int
+evq__fair_move(struct evq__call *call, const struct evq__found *f, const struct evq__place *to)
+{
+	struct evq__entry e = f->entry;
+	int rc = evq__fair_remove(call, f);
+	e.flags &= (uint8_t)~EVQ__ENTRY_BACK;
+	return rc ? rc : evq__fair_insert(call, to, &e);
+}
+
+/* ---- what was leased comes back ---- */
+
+static int
+note_back(struct evq__call *call, const struct evq__place *at)
+{
+	uint8_t key[EVQ__GROUP_KEY], value[EVQ__BACK];
+	evq__group_key(at->queue, at->id, EVQ__BACK_ROW, key);
+	evq__le64_put(value, at->due_ms - EVQ__DUE_TURN);
+	return evq__tree_put(call->txn, EVQ__GROUP, key, sizeof key, &(struct evq__slice){ value, sizeof value }, 1);
+}
+
+int
+evq__fair_find(struct evq__txn *txn, struct evq__found *f)
+{
+	uint8_t key[EVQ__GROUP_KEY];
+	struct evq__slice value;
+	struct evq__place at = f->place;
+	evq__group_key(at.queue, at.id, EVQ__BACK_ROW, key);
+	int rc = evq__tree_get(txn, EVQ__GROUP, key, sizeof key, &value);
+	if (rc || value.len != EVQ__BACK)
+		return rc ? rc : EVQ__NONE;
+	at.due_ms = EVQ__DUE_TURN + evq__le64_get(value.data);
+	rc = evq__due_get(txn, &at, &f->entry);
+	if (!rc)
+		f->place = at;
+	return rc;
+}
+
+/* A turn for what came due. */
 static int
 enrol(struct evq__call *call, struct evq__ready *r, struct evq__found *f)
 {
@@ -105,8 +154,14 @@ enrol(struct evq__call *call, struct evq__ready *r, struct evq__found *f)
 	int rc = evq__line_history(call, f, history);
 	if (!rc)
 		rc = evq__due_del(call, &f->place);
+	if (!rc)
+		rc = give_turn(call, &f->place, group_of(&f->entry));
 	r->budget--;
-	return rc ? rc : evq__fair_insert(call, &f->place, &f->entry);
+	if (!rc && (f->entry.flags & EVQ__ENTRY_LEASED)) {
+		f->entry.flags |= EVQ__ENTRY_BACK;
+		rc = note_back(call, &f->place);
+	}
+	return rc ? rc : evq__due_put(call, &f->place, &f->entry);
 }
 
 /* From at, which is by its time and not due, to the turns of its lane. */
@@ -142,6 +197,57 @@ evq__fair_collect(struct evq__call *call, struct evq__ready *r)
 			rc = enrol(call, r, &f);
 		if (!rc)
 			rc = evq__due_seek(call->txn, &r->from, &f);
+	}
+	return rc;
+}
+
+/* The next step of a list, where there is nothing at from: of each lane first its turns, then what stands by its time. */
+static int
+list_on(struct evq__ready *r, int is_in_lane)
+{
+	struct evq__place at = { .queue = r->from.queue, .lane = r->from.lane };
+	if (r->step == EVQ__LIST_TURNS)
+		r->step = EVQ__LIST_TIMES;
+	else if (is_in_lane) /* at the turns, which it has been through */
+		at.due_ms = EVQ__DUE_NEVER;
+	else {
+		if (at.lane == UINT8_MAX)
+			return EVQ__NONE;
+		at.lane++;
+		r->step = EVQ__LIST_LANE;
+	}
+	r->from = at;
+	return 0;
+}
+
+static int
+list_next(struct evq__call *call, struct evq__ready *r, struct evq__found *f)
+{
+	for (;;) {
+		int rc = evq__due_seek(call->txn, &r->from, f);
+		int is_in_lane = !rc && f->place.lane == r->from.lane;
+		if ((rc && rc != EVQ__NONE) || (rc && r->step == EVQ__LIST_LANE))
+			return rc;
+		if (r->step == EVQ__LIST_LANE) {
+			r->from = (struct evq__place){ r->from.queue, f->place.lane, EVQ__DUE_TURN, 0 };
+			r->step = EVQ__LIST_TURNS;
+		} else if (is_in_lane && (r->step == EVQ__LIST_TURNS) == evq__has_turn(&f->place))
+			return 0;
+		else if ((rc = list_on(r, is_in_lane)))
+			return rc;
+	}
+}
+
+int
+evq__fair_list(struct evq__call *call, struct evq__ready *r)
+{
+	struct evq__found f;
+	int rc = 0;
+	while (!rc && r->count < r->max) {
+		if ((rc = list_next(call, r, &f)))
+			break;
+		r->from = evq__due_behind(&f.place);
+		evq__line_found(r, &f);
 	}
 	return rc;
 }

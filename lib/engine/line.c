@@ -41,11 +41,10 @@ evq__line_move(struct evq__call *call, const struct evq__found *f, const struct 
 {
 	if (call->q.flags & EVQ_FIFO)
 		return evq__group_move(call, f, to);
-	int is_fair = (call->q.flags & EVQ_FAIR) != 0;
-	int rc = is_fair ? evq__fair_remove(call, f) : evq__due_del(call, &f->place);
-	if (rc)
-		return rc;
-	return is_fair ? evq__fair_insert(call, to, &f->entry) : evq__due_put(call, to, &f->entry);
+	if (call->q.flags & EVQ_FAIR)
+		return evq__fair_move(call, f, to);
+	int rc = evq__due_del(call, &f->place);
+	return rc ? rc : evq__due_put(call, to, &f->entry);
 }
 
 int
@@ -112,8 +111,10 @@ evq__line_collect(struct evq__call *call, struct evq__ready *r)
 	r->count = 0;
 	if (call->q.flags & EVQ_FIFO)
 		rc = evq__group_collect(call, r);
+	else if (call->q.flags & EVQ_FAIR)
+		rc = r->is_list ? evq__fair_list(call, r) : evq__fair_collect(call, r);
 	else
-		rc = (call->q.flags & EVQ_FAIR) && !r->is_list ? evq__fair_collect(call, r) : collect(call, r);
+		rc = collect(call, r);
 	r->done = rc == EVQ__NONE;
 	return r->done ? 0 : rc;
 }

@@ -44,6 +44,7 @@ struct evq__ready {
 	int done;          /* there are no more */
 	int misplaced;     /* so many were not moved, for it may not write */
 	uint64_t next_due; /* the first time behind now at which one was seen to be due; begins as EVQ__DUE_NEVER */
+	enum { EVQ__LIST_LANE, EVQ__LIST_TURNS, EVQ__LIST_TIMES } step; /* of a list, in a fair queue */
 	/* the group that is being taken from, in a FIFO queue */
 	int in_group;
 	uint64_t group, last; /* last: the id of the one that was taken from it; 0: none yet */

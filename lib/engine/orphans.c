@@ -12,6 +12,8 @@ end_lease(struct evq__call *call, struct evq__found *f)
 	uint8_t history[EVQ__HISTORY_MAX];
 	struct evq__place to = f->place;
 	int rc = call->q.number == f->place.queue ? 0 : evq__catalog_enter_any(call, f->place.queue);
+	if (rc == EVQ_NOQUEUE || rc == EVQ_CORRUPT || rc == EVQ_FORMAT)
+		return 0; /* verify tells of it; the lease runs out */
 	if (!rc)
 		rc = evq__line_history(call, f, history);
 	if (rc)

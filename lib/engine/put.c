@@ -6,6 +6,7 @@
 #include "put.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "bodies.h"
 #include "bounds.h"
@@ -99,9 +100,52 @@ struct load {
 	uint64_t bytes; /* of the bodies that are fresh */
 };
 
+static struct evq__mark
+mark_of(const struct evq__call *call, const struct load *l, size_t i)
+{
+	struct evq__mark m = { .kind = EVQ__DEDUP_BODY, .what = l->bodies[i] };
+	if (l->send->dedup_id.len) {
+		m.kind = EVQ__DEDUP_ID;
+		m.number = (uint32_t)i;
+		m.what = (evq_buf){ l->send->dedup_id.data, l->send->dedup_id.len };
+	}
+	evq__dedup_mark(call, &m);
+	return m;
+}
+
+static int
+is_repeated_before(const struct load *l, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (l->bodies[k].len == l->bodies[i].len &&
+		    (!l->bodies[i].len || !memcmp(l->bodies[k].data, l->bodies[i].data, l->bodies[i].len)))
+			return 1;
+	return 0;
+}
+
+/* Of bodies that are known by themselves, those that stand in the batch more than once: they need room once. */
+static int
+count_once(struct evq__call *call, struct load *l)
+{
+	int rc = EVQ__NONE;
+	if (l->send->dedup_id.len || !(call->q.flags & EVQ_CONTENT_DEDUP))
+		return 0;
+	for (size_t i = 1; i < l->count && (!rc || rc == EVQ__NONE); i++) {
+		struct evq__mark m;
+		uint64_t id;
+		if (!is_repeated_before(l, i))
+			continue;
+		m = mark_of(call, l, i);
+		rc = evq__dedup_find(call, &m, &id);
+		l->fresh -= rc == EVQ__NONE;
+		l->bytes -= rc == EVQ__NONE ? l->bodies[i].len : 0;
+	}
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
 /* Errors: EVQ_FULL. */
 static int
-admit(struct evq__call *call, const struct load *l, int *is_clearing)
+admit(struct evq__call *call, struct load *l, int *is_clearing)
 {
 	uint64_t pages = pages_for(&call->q, l->send, l->bodies, l->count);
 	size_t cleared;
@@ -109,8 +153,11 @@ admit(struct evq__call *call, const struct load *l, int *is_clearing)
 	if (rc || !l->fresh || (rc = check_room(call, l->fresh, l->bytes, pages)) != EVQ_FULL)
 		return rc;
 	*is_clearing = cleared > 0;
-	if (!(rc = clear(call, LOOK_AT, &cleared)))
-		rc = cleared ? check_room(call, l->fresh, l->bytes, pages) : EVQ_FULL;
+	rc = count_once(call, l);
+	if (!rc)
+		rc = clear(call, LOOK_AT, &cleared);
+	if (!rc)
+		rc = check_room(call, l->fresh, l->bytes, pages);
 	*is_clearing |= cleared > 0;
 	return rc;
 }
@@ -124,19 +171,6 @@ check(const struct evq__call *call, const struct load *l)
 		if (l->bodies[i].len > call->q.max_body_len)
 			return EVQ_TOOBIG;
 	return 0;
-}
-
-static struct evq__mark
-mark_of(const struct evq__call *call, const struct load *l, size_t i)
-{
-	struct evq__mark m = { .kind = EVQ__DEDUP_BODY, .what = l->bodies[i] };
-	if (l->send->dedup_id.len) {
-		m.kind = EVQ__DEDUP_ID;
-		m.number = (uint32_t)i;
-		m.what = (evq_buf){ l->send->dedup_id.data, l->send->dedup_id.len };
-	}
-	evq__dedup_mark(call, &m);
-	return m;
 }
 
 /* Those that repeat one of the same batch are not told yet from fresh ones. */

@@ -10,6 +10,7 @@
 
 #include "bodies.h"
 #include "dead.h"
+#include "fair.h"
 #include "hash.h"
 #include "receipt.h"
 
@@ -39,6 +40,8 @@ find(struct evq__call *call, const evq_receipt *r, struct evq__found *f, uint8_t
 	rc = evq__due_get(call->txn, &f->place, &f->entry);
 	if (rc == EVQ__NONE && (call->q.flags & EVQ_FIFO))
 		rc = find_aside(call, f);
+	else if (rc == EVQ__NONE && (call->q.flags & EVQ_FAIR))
+		rc = evq__fair_find(call->txn, f);
 	if (rc)
 		return rc == EVQ__NONE ? EVQ_STALE : rc;
 	if (!(f->entry.flags & EVQ__ENTRY_LEASED) || f->entry.fence != fence ||

@@ -22,6 +22,8 @@ struct turn { /* of a message */
 struct turns {
 	struct turn *list;
 	size_t count, room;
+	size_t back; /* of them, those that have a row of their own */
+	size_t lost; /* and lack it */
 };
 
 static int
@@ -40,6 +42,23 @@ add(struct turns *t, const struct evq__found *f)
 	return 0;
 }
 
+/* Does its receipt lead to it? */
+static int
+check_back(struct evq__txn *txn, struct turns *t, const struct evq__found *f)
+{
+	uint8_t key[EVQ__GROUP_KEY];
+	struct evq__slice value;
+	if (!(f->entry.flags & EVQ__ENTRY_BACK))
+		return 0;
+	evq__group_key(f->place.queue, f->place.id, EVQ__BACK_ROW, key);
+	int rc = evq__tree_get(txn, EVQ__GROUP, key, sizeof key, &value);
+	if (rc && rc != EVQ__NONE)
+		return rc;
+	t->back++;
+	t->lost += rc || value.len != EVQ__BACK || evq__le64_get(value.data) != f->place.due_ms - EVQ__DUE_TURN;
+	return 0;
+}
+
 static int
 collect(struct evq__txn *txn, uint32_t queue, struct turns *t)
 {
@@ -48,6 +67,8 @@ collect(struct evq__txn *txn, uint32_t queue, struct turns *t)
 	while (!rc) {
 		if (evq__has_turn(&f.place) && !f.unreadable)
 			rc = add(t, &f);
+		if (!rc && !f.unreadable)
+			rc = check_back(txn, t, &f);
 		if (!rc)
 			rc = evq__due_next(txn, queue, &f);
 	}
@@ -103,6 +124,9 @@ evq__verify_turns(struct evq__txn *txn, const struct evq__queue *q, struct evq__
 			rc = evq__flaws_note(flaws, q->name, 0, "the turns of a group differ from a recount");
 		++*rows;
 	}
+	*rows += t.back;
+	if (!rc && t.lost)
+		rc = evq__flaws_note(flaws, q->name, 0, "receipts that do not lead to what they were given for");
 	free(t.list);
 	return rc;
 }

@@ -35,7 +35,8 @@ enum {
 	EVQ__ENTRY_PARKED = 4,  /* its body is damaged and there is no dead letter; due never */
 	EVQ__ENTRY_PARTS = 8,   /* its body has more parts than one */
 	EVQ__ENTRY_GROUP = 16,  /* it has a group */
-	EVQ__ENTRY_FLAGS = 31
+	EVQ__ENTRY_BACK = 32,   /* it was given a turn when its lease ran out: grouprow.h */
+	EVQ__ENTRY_FLAGS = 63
 };
 
 enum {

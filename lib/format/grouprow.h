@@ -13,6 +13,8 @@
  * being 0 for messages that have none. Shape, little-endian:
  *    0 u64 the last turn that was given
  *    8 u64 how many messages have one
+ * And one for every message that was given a turn when its lease ran out, under (queue, its id, EVQ__BACK_ROW), so that
+ * its receipt finds it: the turn, u64.
  *
  * To change it: as entry.h says.
  */
@@ -22,7 +24,9 @@
 #include "entry.h"
 #include "key.h"
 
-enum { EVQ__STAND = 9, EVQ__TURNS = 16, EVQ__WAITING_MAX = EVQ__STAND + EVQ__ENTRY_MAX };
+enum { EVQ__STAND = 9, EVQ__TURNS = 16, EVQ__BACK = 8 };
+
+#define EVQ__BACK_ROW UINT64_MAX /* where the others have a lane */
 
 struct evq__turns {
 	uint64_t last, count;
