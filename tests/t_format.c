@@ -237,7 +237,7 @@ START_TEST(readers_survive_bytes_that_are_nearly_right)
 		else if (_i == 7)
 			good[0] = 7, evq__le64_put(good + 1, 99), len = EVQ__STAND + make_entry((unsigned)(dice() % 9), good + EVQ__STAND);
 		else if (_i == 8)
-			evq__turns_pack(&(struct evq__turns){ 5, 6 }, good), len = EVQ__TURNS;
+			evq__le64_put(good, 5), len = EVQ__TURN;
 		else if (_i == 9)
 			evq__dedup_pack(&(struct evq__dedup){ EVQ__DEDUP_ID, 1, 2, 3, { NULL, 0 } }, good), len = EVQ__DEDUP_HEAD + 4;
 		else if (_i == 6)

@@ -52,21 +52,31 @@ expire_front(struct evq__call *call, size_t look_at, size_t *cleared)
  * chooses each time, so that sooner or later all are.
  */
 static int
-list_waiting(struct evq__call *call, size_t look_at, struct evq__found *found, size_t max, size_t *count)
+list_from(struct evq__call *call, uint64_t group, uint64_t end, size_t *look_at, struct evq__found *found, size_t max,
+          size_t *count)
 {
-	uint64_t mixed[2] = { call->q.c.sent, (uint64_t)call->now_ms };
-	struct evq__place from = { .queue = call->q.number, .due_ms = evq__hash(mixed, sizeof mixed, call->nonce) };
+	struct evq__place from = { .queue = call->q.number, .due_ms = group };
 	struct evq__found f;
 	struct evq__walk walk;
 	int rc = evq__walk_seek(call, &call->q, &from, &walk, &f);
-	*count = 0;
-	while (!rc && look_at-- && *count < max) {
+	for (; !rc && *look_at && *count < max && walk.group <= end; --*look_at) {
 		f.entry.history.data = NULL;
 		if (!f.unreadable && f.is_waiting && evq__is_expired(&f.entry, call->now_ms))
 			found[(*count)++] = f;
 		rc = evq__walk_next(call, &call->q, &walk, &f);
 	}
 	return rc == EVQ__NONE ? 0 : rc;
+}
+
+/* To the end, and from the beginning to there: no message twice. */
+static int
+list_waiting(struct evq__call *call, size_t look_at, struct evq__found *found, size_t max, size_t *count)
+{
+	uint64_t mixed[2] = { call->q.c.sent, (uint64_t)call->now_ms };
+	uint64_t start = evq__hash(mixed, sizeof mixed, call->nonce) | 1;
+	*count = 0;
+	int rc = list_from(call, start, UINT64_MAX, &look_at, found, max, count);
+	return rc ? rc : list_from(call, 0, start - 1, &look_at, found, max, count);
 }
 
 static int

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns evq.group in fair queues: for each group and lane of which messages have turns, the last of them and how many.
- * Only what has a turn is counted: a group whose messages are all leased begins anew, at the turn that is on.
+ * Owns evq.group in fair queues: for each group and lane the last turn that was given, as long as the message that it
+ * was given to has it. Turns are gone through in their order, so without that message there is none of its group left,
+ * and the group begins anew, at the turn that is on.
  *
  * Source: start-time fair queueing (Goyal, Vin, Cheng, 1996) with messages of equal weight. The virtual time is the
  * turn of the first message that has one.
@@ -16,25 +17,35 @@ group_of(const struct evq__entry *e)
 	return e->flags & EVQ__ENTRY_GROUP ? e->group : 0;
 }
 
-/* Errors: EVQ__NONE the group has no message with a turn in the lane. A row that cannot be read is as good as none. */
+/* A row: the last turn of a group and lane, or that of a message. Errors: EVQ__NONE; one that cannot be read is none. */
 static int
-get_turns(struct evq__call *call, const struct evq__place *at, uint64_t group, uint8_t key[static EVQ__GROUP_KEY],
-          struct evq__turns *t)
+get_turn(struct evq__txn *txn, uint32_t queue, uint64_t group, uint64_t lane, uint64_t *turn)
 {
+	uint8_t key[EVQ__GROUP_KEY];
 	struct evq__slice value;
-	evq__group_key(at->queue, group, at->lane, key);
-	int rc = evq__tree_get(call->txn, EVQ__GROUP, key, EVQ__GROUP_KEY, &value);
+	evq__group_key(queue, group, lane, key);
+	int rc = evq__tree_get(txn, EVQ__GROUP, key, sizeof key, &value);
 	if (!rc)
-		rc = evq__turns_unpack(value.data, value.len, t);
+		rc = evq__turn_unpack(value.data, value.len, turn);
 	return rc == EVQ_CORRUPT ? EVQ__NONE : rc;
 }
 
 static int
-put_turns(struct evq__call *call, const uint8_t key[static EVQ__GROUP_KEY], const struct evq__turns *t)
+put_turn(struct evq__call *call, uint32_t queue, uint64_t group, uint64_t lane, uint64_t turn)
 {
-	uint8_t value[EVQ__TURNS];
-	evq__turns_pack(t, value);
-	return evq__tree_put(call->txn, EVQ__GROUP, key, EVQ__GROUP_KEY, &(struct evq__slice){ value, sizeof value }, 1);
+	uint8_t key[EVQ__GROUP_KEY], value[EVQ__TURN];
+	evq__group_key(queue, group, lane, key);
+	evq__le64_put(value, turn);
+	return evq__tree_put(call->txn, EVQ__GROUP, key, sizeof key, &(struct evq__slice){ value, sizeof value }, 1);
+}
+
+static int
+del_turn(struct evq__call *call, uint32_t queue, uint64_t group, uint64_t lane)
+{
+	uint8_t key[EVQ__GROUP_KEY];
+	evq__group_key(queue, group, lane, key);
+	int rc = evq__tree_del(call->txn, EVQ__GROUP, key, sizeof key);
+	return rc == EVQ__NONE ? 0 : rc; /* a row that is missing is verify's to find */
 }
 
 /* The turn that is on in the lane of at. */
@@ -52,35 +63,26 @@ find_current(struct evq__call *call, const struct evq__place *at, uint64_t *turn
 static int
 give_turn(struct evq__call *call, struct evq__place *at, uint64_t group)
 {
-	uint8_t key[EVQ__GROUP_KEY];
-	struct evq__turns t;
-	uint64_t current;
+	uint64_t current, last;
 	int rc = find_current(call, at, &current);
 	if (rc)
 		return rc;
-	rc = get_turns(call, at, group, key, &t);
+	rc = get_turn(call->txn, at->queue, group, at->lane, &last);
 	if (rc && rc != EVQ__NONE)
 		return rc;
-	if (rc == EVQ__NONE || t.last < current)
-		t.last = current;
-	else
-		t.last++;
-	t.count = rc == EVQ__NONE ? 1 : t.count + 1;
-	at->due_ms = EVQ__DUE_TURN + t.last;
-	return put_turns(call, key, &t);
+	uint64_t turn = rc == EVQ__NONE || last < current ? current : last + 1;
+	at->due_ms = EVQ__DUE_TURN + turn;
+	return put_turn(call, at->queue, group, at->lane, turn);
 }
 
 static int
-take_turn(struct evq__call *call, const struct evq__place *at, uint64_t group)
+leave_turn(struct evq__call *call, const struct evq__place *at, uint64_t group)
 {
-	uint8_t key[EVQ__GROUP_KEY];
-	struct evq__turns t;
-	int rc = get_turns(call, at, group, key, &t);
-	if (!rc && --t.count == 0)
-		rc = evq__tree_del(call->txn, EVQ__GROUP, key, sizeof key);
-	else if (!rc)
-		rc = put_turns(call, key, &t);
-	return rc == EVQ__NONE ? 0 : rc; /* a row that is missing is verify's to find */
+	uint64_t last;
+	int rc = get_turn(call->txn, at->queue, group, at->lane, &last);
+	if (!rc && EVQ__DUE_TURN + last == at->due_ms)
+		rc = del_turn(call, at->queue, group, at->lane);
+	return rc == EVQ__NONE ? 0 : rc;
 }
 
 int
@@ -91,22 +93,13 @@ evq__fair_insert(struct evq__call *call, const struct evq__place *at, const stru
 	return rc ? rc : evq__due_put(call, &to, e);
 }
 
-static int
-forget_back(struct evq__call *call, const struct evq__place *at)
-{
-	uint8_t key[EVQ__GROUP_KEY];
-	evq__group_key(at->queue, at->id, EVQ__BACK_ROW, key);
-	int rc = evq__tree_del(call->txn, EVQ__GROUP, key, sizeof key);
-	return rc == EVQ__NONE ? 0 : rc; /* a row that is missing is verify's to find */
-}
-
 int
 evq__fair_remove(struct evq__call *call, const struct evq__found *f)
 {
 	int rc = evq__due_del(call, &f->place);
 	if (!rc && (f->entry.flags & EVQ__ENTRY_BACK))
-		rc = forget_back(call, &f->place);
-	return rc || !evq__has_turn(&f->place) ? rc : take_turn(call, &f->place, group_of(&f->entry));
+		rc = del_turn(call, f->place.queue, f->place.id, EVQ__BACK_ROW);
+	return rc || !evq__has_turn(&f->place) ? rc : leave_turn(call, &f->place, group_of(&f->entry));
 }
 
 int
@@ -120,26 +113,15 @@ evq__fair_move(struct evq__call *call, const struct evq__found *f, const struct 
 
 /* ---- what was leased comes back ---- */
 
-static int
-note_back(struct evq__call *call, const struct evq__place *at)
-{
-	uint8_t key[EVQ__GROUP_KEY], value[EVQ__BACK];
-	evq__group_key(at->queue, at->id, EVQ__BACK_ROW, key);
-	evq__le64_put(value, at->due_ms - EVQ__DUE_TURN);
-	return evq__tree_put(call->txn, EVQ__GROUP, key, sizeof key, &(struct evq__slice){ value, sizeof value }, 1);
-}
-
 int
 evq__fair_find(struct evq__txn *txn, struct evq__found *f)
 {
-	uint8_t key[EVQ__GROUP_KEY];
-	struct evq__slice value;
 	struct evq__place at = f->place;
-	evq__group_key(at.queue, at.id, EVQ__BACK_ROW, key);
-	int rc = evq__tree_get(txn, EVQ__GROUP, key, sizeof key, &value);
-	if (rc || value.len != EVQ__BACK)
-		return rc ? rc : EVQ__NONE;
-	at.due_ms = EVQ__DUE_TURN + evq__le64_get(value.data);
+	uint64_t turn;
+	int rc = get_turn(txn, at.queue, at.id, EVQ__BACK_ROW, &turn);
+	if (rc)
+		return rc;
+	at.due_ms = EVQ__DUE_TURN + turn;
 	rc = evq__due_get(txn, &at, &f->entry);
 	if (!rc)
 		f->place = at;
@@ -159,7 +141,7 @@ enrol(struct evq__call *call, struct evq__ready *r, struct evq__found *f)
 	r->budget--;
 	if (!rc && (f->entry.flags & EVQ__ENTRY_LEASED)) {
 		f->entry.flags |= EVQ__ENTRY_BACK;
-		rc = note_back(call, &f->place);
+		rc = put_turn(call, f->place.queue, f->place.id, EVQ__BACK_ROW, f->place.due_ms - EVQ__DUE_TURN);
 	}
 	return rc ? rc : evq__due_put(call, &f->place, &f->entry);
 }
@@ -173,13 +155,18 @@ to_turns(struct evq__ready *r, const struct evq__place *at)
 	r->from = (struct evq__place){ at->queue, at->lane, EVQ__DUE_TURN, 0 };
 }
 
-/* What came due of a lane is before its turns, and is given one. What has expired needs none. */
+/*
+ * What came due of a lane is before its turns, and is given one. What has expired needs none. One lane at a time: it is
+ * not known yet whether the next will be taken from.
+ */
 int
 evq__fair_collect(struct evq__call *call, struct evq__ready *r)
 {
 	struct evq__found f;
 	int rc = evq__due_seek(call->txn, &r->from, &f);
 	while (!rc && r->count < r->max) {
+		if (r->count && f.place.lane != r->found[r->count - 1].place.lane)
+			return 0;
 		if (!evq__is_due(&f.place, call->now_ms)) {
 			if (f.place.due_ms < EVQ__DUE_TURN)
 				to_turns(r, &f.place);

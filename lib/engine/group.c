@@ -11,7 +11,9 @@
 
 #include <string.h>
 
+#include "bodies.h"
 #include "grouprow.h"
+#include "hash.h"
 
 /* ---- rows ---- */
 
@@ -62,6 +64,17 @@ seek_row(struct evq__txn *txn, uint32_t queue, uint64_t id, uint64_t *group, str
 	evq__group_key(queue, *group, id, from);
 	int rc = evq__tree_seek(txn, EVQ__GROUP, from, sizeof from, &key, &value);
 	return read_rows(txn, rc, &key, &value, queue, group, f);
+}
+
+/* The message behind that found last, if it is of the same group. Errors: EVQ__NONE. */
+static int
+next_of(struct evq__txn *txn, uint32_t queue, uint64_t group, struct evq__found *f)
+{
+	struct evq__slice key, value;
+	uint64_t found;
+	int rc = evq__tree_next(txn, EVQ__GROUP, &key, &value);
+	rc = read_rows(txn, rc, &key, &value, queue, &found, f);
+	return !rc && found != group ? EVQ__NONE : rc;
 }
 
 /* The first message of the group from id on. Errors: EVQ__NONE. */
@@ -140,16 +153,14 @@ evq__group_insert(struct evq__call *call, const struct evq__place *at, const str
 	return rc ? rc : put_row(call, group, at, is_first ? NULL : e);
 }
 
-/* One that was before the first is gone. */
+/* One that was before the first is gone. Needs: its history is a copy. */
 static int
-step_up(struct evq__call *call, uint64_t group, struct evq__found *first)
+step_up(struct evq__call *call, uint64_t group, const struct evq__found *first)
 {
-	uint8_t history[EVQ__HISTORY_MAX];
 	if (first->is_waiting || evq__is_due(&first->place, call->now_ms))
 		evq__line_wake(call, &first->place);
 	if (!first->is_waiting || first->unreadable)
 		return 0;
-	keep_history(first, history);
 	int rc = evq__due_put(call, &first->place, &first->entry);
 	return rc ? rc : put_row(call, group, &first->place, NULL);
 }
@@ -157,16 +168,23 @@ step_up(struct evq__call *call, uint64_t group, struct evq__found *first)
 int
 evq__group_remove(struct evq__call *call, const struct evq__found *f)
 {
-	struct evq__found first;
+	uint8_t history[EVQ__HISTORY_MAX];
+	struct evq__found first, next;
 	uint64_t group = evq__group_of(f);
-	int rc = f->is_waiting ? 0 : evq__due_del(call, &f->place);
+	int rc = first_from(call->txn, f->place.queue, group, 0, &first), has_next = 0;
+	if (!rc && first.place.id == f->place.id) {
+		rc = next_of(call->txn, f->place.queue, group, &next);
+		has_next = rc == 0;
+		if (has_next)
+			keep_history(&next, history);
+	}
+	if (rc == EVQ__NONE)
+		rc = 0;
+	if (!rc && !f->is_waiting)
+		rc = evq__due_del(call, &f->place);
 	if (!rc)
 		rc = del_row(call, &f->place, group);
-	if (!rc)
-		rc = first_from(call->txn, f->place.queue, group, 0, &first);
-	if (rc || first.place.id < f->place.id)
-		return rc == EVQ__NONE ? 0 : rc;
-	return step_up(call, group, &first);
+	return rc || !has_next ? rc : step_up(call, group, &next);
 }
 
 int
@@ -178,15 +196,21 @@ evq__group_move(struct evq__call *call, const struct evq__found *f, const struct
 	return rc ? rc : put_row(call, evq__group_of(f), to, NULL);
 }
 
-int
-evq__group_get(struct evq__txn *txn, struct evq__found *f)
+/* What its row says: where it stands, and its entry if it waits. Errors: EVQ__NONE. */
+static int
+get_row(struct evq__txn *txn, struct evq__found *f)
 {
 	uint8_t key[EVQ__GROUP_KEY];
 	struct evq__slice value;
 	evq__group_key(f->place.queue, evq__group_of(f), f->place.id, key);
 	int rc = evq__tree_get(txn, EVQ__GROUP, key, sizeof key, &value);
-	if (!rc)
-		rc = evq__stand_unpack(value.data, value.len, &f->place, &f->entry, &f->is_waiting);
+	return rc ? rc : evq__stand_unpack(value.data, value.len, &f->place, &f->entry, &f->is_waiting);
+}
+
+int
+evq__group_get(struct evq__txn *txn, struct evq__found *f)
+{
+	int rc = get_row(txn, f);
 	return rc || f->is_waiting ? rc : evq__due_get(txn, &f->place, &f->entry);
 }
 
@@ -218,10 +242,11 @@ next_in_group(struct evq__call *call, struct evq__ready *r)
 	return 0;
 }
 
+/* is_lone: there is no other in it. */
 static void
-begin_group(struct evq__ready *r, const struct evq__found *f)
+begin_group(struct evq__ready *r, const struct evq__found *f, int is_lone)
 {
-	r->in_group = !r->heads_only;
+	r->in_group = !r->heads_only && !is_lone;
 	r->group = evq__group_of(f);
 	r->last = r->is_list ? f->place.id : 0;
 }
@@ -239,19 +264,54 @@ put_aside(struct evq__call *call, struct evq__ready *r, struct evq__found *f)
 	return rc ? rc : EVQ__NONE;
 }
 
+/*
+ * An entry that cannot be read: it leaves its group, which its body tells of, as a parked message does, so that it is
+ * in nobody's way. It stands by itself from then on. Errors: EVQ__NONE it is not to be taken.
+ */
+static int
+set_apart(struct evq__call *call, struct evq__ready *r, const struct evq__found *f)
+{
+	struct evq__found row = { .place = f->place }, alone = row;
+	struct evq__slice name;
+	if (!get_row(call->txn, &alone))
+		return EVQ__NONE;
+	int rc = evq__bodies_group(call->txn, f->place.id, &name);
+	if (rc)
+		return rc == EVQ_CORRUPT ? EVQ__NONE : rc;
+	row.entry.flags = EVQ__ENTRY_GROUP;
+	row.entry.group = evq__hash(name.data, name.len, call->secret);
+	if (get_row(call->txn, &row))
+		return EVQ__NONE;
+	if (!r->may_write) {
+		r->misplaced++;
+		return EVQ__NONE;
+	}
+	row.is_waiting = 1; /* what goes is its row alone */
+	r->budget--;
+	rc = evq__group_remove(call, &row);
+	if (!rc)
+		rc = put_row(call, f->place.id, &f->place, NULL);
+	return rc ? rc : EVQ__NONE;
+}
+
 /* An entry of evq.due: the first of its group begins it. Errors: EVQ__NONE it is not to be taken. */
 static int
 meet(struct evq__call *call, struct evq__ready *r, struct evq__found *f)
 {
-	struct evq__found first;
-	int rc = first_from(call->txn, f->place.queue, evq__group_of(f), 0, &first);
+	struct evq__found first, next;
+	int is_lone, rc = first_from(call->txn, f->place.queue, evq__group_of(f), 0, &first);
 	if (rc && rc != EVQ__NONE)
 		return rc;
 	int is_first = rc == EVQ__NONE || first.place.id >= f->place.id;
 	if (is_first ? !is_open(call, r, f) : r->is_list)
 		return EVQ__NONE;
-	if (is_first)
-		begin_group(r, f);
+	if (is_first && !rc && !r->heads_only) {
+		rc = next_of(call->txn, f->place.queue, evq__group_of(f), &next);
+		is_lone = rc == EVQ__NONE;
+		if (rc && !is_lone)
+			return rc;
+		begin_group(r, f, is_lone);
+	}
 	if (is_first || evq__is_expired(&f->entry, call->now_ms)) {
 		evq__line_found(r, f);
 		return 0;
@@ -276,7 +336,7 @@ next_group(struct evq__call *call, struct evq__ready *r)
 			continue;
 		}
 		r->from = evq__due_behind(&f.place);
-		rc = f.unreadable ? EVQ__NONE : meet(call, r, &f);
+		rc = f.unreadable ? set_apart(call, r, &f) : meet(call, r, &f);
 		if (rc != EVQ__NONE || (r->may_write && !r->budget))
 			return rc == EVQ__NONE ? 0 : rc;
 		rc = r->budget != budget ? evq__due_seek(call->txn, &r->from, &f)
@@ -296,7 +356,7 @@ int
 evq__group_resume(struct evq__call *call, struct evq__ready *r)
 {
 	struct evq__found first;
-	int rc = r->last ? first_from(call->txn, call->q.number, r->group, 0, &first) : EVQ__NONE;
+	int rc = first_from(call->txn, call->q.number, r->group, 0, &first);
 	r->in_group = !rc && first.place.id <= r->last && !evq__is_due(&first.place, call->now_ms);
 	return rc == EVQ__NONE ? 0 : rc;
 }

@@ -122,7 +122,7 @@ evq__line_collect(struct evq__call *call, struct evq__ready *r)
 void
 evq__line_took(struct evq__call *call, struct evq__ready *r, const struct evq__found *f)
 {
-	if ((call->q.flags & EVQ_FIFO) && r->in_group && r->group == evq__group_of(f))
+	if ((call->q.flags & EVQ_FIFO) && r->group == evq__group_of(f))
 		r->last = f->place.id;
 }
 
@@ -131,7 +131,7 @@ evq__line_resume(struct evq__call *call, struct evq__ready *r)
 {
 	r->from = (struct evq__place){ .queue = call->q.number };
 	r->done = 0;
-	return r->in_group ? evq__group_resume(call, r) : 0;
+	return r->last ? evq__group_resume(call, r) : 0;
 }
 
 /* ---- all there is ---- */

@@ -45,9 +45,9 @@ struct evq__ready {
 	int misplaced;     /* so many were not moved, for it may not write */
 	uint64_t next_due; /* the first time behind now at which one was seen to be due; begins as EVQ__DUE_NEVER */
 	enum { EVQ__LIST_LANE, EVQ__LIST_TURNS, EVQ__LIST_TIMES } step; /* of a list, in a fair queue */
-	/* the group that is being taken from, in a FIFO queue */
-	int in_group;
+	/* the group that was taken from last, in a FIFO queue */
 	uint64_t group, last; /* last: the id of the one that was taken from it; 0: none yet */
+	int in_group;         /* there may be more in it */
 };
 /*
  * The next entries of call->q that are due, in the order of delivery. Fewer than max may come though there are more;

@@ -14,20 +14,11 @@ evq__stand_unpack(const void *value, size_t len, struct evq__place *at, struct e
 	return *is_waiting ? evq__entry_unpack(p + EVQ__STAND, len - EVQ__STAND, e) : 0;
 }
 
-void
-evq__turns_pack(const struct evq__turns *t, uint8_t out[static EVQ__TURNS])
-{
-	evq__le64_put(out, t->last);
-	evq__le64_put(out + 8, t->count);
-}
-
 int
-evq__turns_unpack(const void *value, size_t len, struct evq__turns *out)
+evq__turn_unpack(const void *value, size_t len, uint64_t *turn)
 {
-	const uint8_t *p = value;
-	if (len != EVQ__TURNS)
+	if (len != EVQ__TURN)
 		return EVQ_CORRUPT;
-	out->last = evq__le64_get(p);
-	out->count = evq__le64_get(p + 8);
-	return out->count && out->last < EVQ__DUE_TURN - 1 ? 0 : EVQ_CORRUPT;
+	*turn = evq__le64_get(value);
+	return *turn < EVQ__DUE_TURN - 1 ? 0 : EVQ_CORRUPT;
 }

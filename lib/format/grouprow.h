@@ -9,12 +9,9 @@
  *    1 u64 due_ms
  *    9     nothing: its entry stands in evq.due, at that place; or the entry (entry.h): it waits behind another
  *
- * In a fair queue, one for every group of which messages have a turn in a lane, under (queue, group, lane), group
- * being 0 for messages that have none. Shape, little-endian:
- *    0 u64 the last turn that was given
- *    8 u64 how many messages have one
- * And one for every message that was given a turn when its lease ran out, under (queue, its id, EVQ__BACK_ROW), so that
- * its receipt finds it: the turn, u64.
+ * In a fair queue, one for every group and lane of which the last message that was given a turn has it still, under
+ * (queue, group, lane), group being 0 for messages that have none: the turn, u64. And one for every message that was given a turn when its lease ran out, under (queue, its id, EVQ__BACK_ROW), so that
+ * its receipt finds it: the turn.
  *
  * To change it: as entry.h says.
  */
@@ -24,13 +21,9 @@
 #include "entry.h"
 #include "key.h"
 
-enum { EVQ__STAND = 9, EVQ__TURNS = 16, EVQ__BACK = 8 };
+enum { EVQ__STAND = 9, EVQ__TURN = 8 };
 
 #define EVQ__BACK_ROW UINT64_MAX /* where the others have a lane */
-
-struct evq__turns {
-	uint64_t last, count;
-};
 
 static inline void
 evq__stand_pack(const struct evq__place *at, uint8_t out[static EVQ__STAND])
@@ -45,8 +38,7 @@ evq__stand_pack(const struct evq__place *at, uint8_t out[static EVQ__STAND])
  */
 int evq__stand_unpack(const void *value, size_t len, struct evq__place *at, struct evq__entry *e, int *is_waiting);
 
-void evq__turns_pack(const struct evq__turns *t, uint8_t out[static EVQ__TURNS]);
 /* Errors: EVQ_CORRUPT. */
-int evq__turns_unpack(const void *value, size_t len, struct evq__turns *out);
+int evq__turn_unpack(const void *value, size_t len, uint64_t *turn);
 
 #endif
