@@ -138,15 +138,28 @@ keep_history(struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX])
 
 /* ---- coming, going, moving ---- */
 
+/* Is none of the group before at? Looked up where it is going to stand, and not where the group begins. */
+static int
+look_for_earlier(struct evq__txn *txn, const struct evq__place *at, uint64_t group, int *is_first)
+{
+	uint8_t key[EVQ__GROUP_KEY];
+	struct evq__slice before, value;
+	evq__group_key(at->queue, group, at->id, key);
+	int rc = evq__tree_before(txn, EVQ__GROUP, key, sizeof key, &before, &value);
+	if (rc && rc != EVQ__NONE)
+		return rc;
+	*is_first = rc || before.len != sizeof key || memcmp(before.data, key, sizeof key - sizeof at->id);
+	return 0;
+}
+
 int
 evq__group_insert(struct evq__call *call, const struct evq__place *at, const struct evq__entry *e)
 {
-	struct evq__found first, me = { .place = *at, .entry = *e };
+	struct evq__found me = { .place = *at, .entry = *e };
 	uint64_t group = evq__group_of(&me);
-	int rc = first_from(call->txn, at->queue, group, 0, &first);
-	if (rc && rc != EVQ__NONE)
+	int is_first, rc = look_for_earlier(call->txn, at, group, &is_first);
+	if (rc)
 		return rc;
-	int is_first = rc == EVQ__NONE || first.place.id > at->id;
 	if (is_first)
 		evq__line_wake(call, at);
 	rc = is_first ? evq__due_put(call, at, e) : 0;

@@ -96,6 +96,7 @@ struct load {
 	const evq_buf *bodies;
 	size_t count;
 	int is_known; /* by something: it may be a repeat */
+	struct evq__mark mark; /* of the one that was looked up last */
 	size_t fresh;
 	uint64_t bytes; /* of the bodies that are fresh */
 };
@@ -182,8 +183,8 @@ count_fresh(struct evq__call *call, struct load *l)
 	l->is_known = l->send->dedup_id.len || (call->q.flags & EVQ_CONTENT_DEDUP);
 	for (size_t i = 0; i < l->count; i++) {
 		if (l->is_known) {
-			struct evq__mark m = mark_of(call, l, i);
-			rc = evq__dedup_find(call, &m, &id);
+			l->mark = mark_of(call, l, i);
+			rc = evq__dedup_find(call, &l->mark, &id);
 		}
 		if (rc && rc != EVQ__NONE)
 			return rc;
@@ -235,14 +236,14 @@ put_one(struct evq__call *call, const struct load *l, size_t i, const struct evq
 
 /* The i-th, unless it is a repeat. Its id is *next if it is none. */
 static int
-put_once(struct evq__call *call, const struct load *l, size_t i, const struct evq__entry *e, struct evq__place *at,
+put_once(struct evq__call *call, struct load *l, size_t i, const struct evq__entry *e, struct evq__place *at,
          uint64_t *next)
 {
-	struct evq__mark m;
+	int is_looked_up = l->count == 1 && l->fresh && !l->mark.ended_ms; /* what has ended may have been cleared since */
 	at->id = *next;
-	if (l->is_known) {
-		m = mark_of(call, l, i);
-		int rc = evq__dedup_find(call, &m, &at->id);
+	if (l->is_known && !is_looked_up) {
+		l->mark = mark_of(call, l, i);
+		int rc = evq__dedup_find(call, &l->mark, &at->id);
 		call->q.c.duplicates += rc == 0;
 		call->q.dirty |= rc == 0;
 		if (rc != EVQ__NONE)
@@ -251,7 +252,7 @@ put_once(struct evq__call *call, const struct load *l, size_t i, const struct ev
 	}
 	++*next;
 	int rc = put_one(call, l, i, e, at);
-	return rc || !l->is_known ? rc : evq__dedup_note(call, &m, at->id);
+	return rc || !l->is_known ? rc : evq__dedup_note(call, &l->mark, at->id);
 }
 
 int

@@ -137,6 +137,9 @@ int evq__tree_seek(struct evq__txn *t, enum evq__table table, const void *key, s
                    struct evq__slice *key_out, struct evq__slice *value_out);
 int evq__tree_next(struct evq__txn *t, enum evq__table table, struct evq__slice *key_out,
                    struct evq__slice *value_out);
+/* The row right before key, whether that is there or not; _next goes on from it. Errors: EVQ__NONE. */
+int evq__tree_before(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+                     struct evq__slice *key_out, struct evq__slice *value_out);
 /* The value is the pieces, one behind the other; none of them from this tree. Replaces. Keeps txn's rc. */
 int evq__tree_put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
                   const struct evq__slice *pieces, size_t count);

@@ -88,6 +88,21 @@ evq__tree_next(struct evq__txn *t, enum evq__table table, struct evq__slice *key
 	return 0;
 }
 
+int
+evq__tree_before(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
+                 struct evq__slice *key_out, struct evq__slice *value_out)
+{
+	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
+	int rc = look(t, &t->scan[table], table, &k, &v, MDB_SET_RANGE);
+	if (!rc || rc == EVQ__NONE)
+		rc = look(t, &t->scan[table], table, &k, &v, rc ? MDB_LAST : MDB_PREV);
+	if (rc)
+		return rc;
+	hand_out(&k, key_out);
+	hand_out(&v, value_out);
+	return 0;
+}
+
 static int
 failed(struct evq__txn *t, int rc)
 {
