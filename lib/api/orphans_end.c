@@ -17,7 +17,7 @@ end_some(evq_env *env, uint32_t owner, struct evq__place *from, int *done)
 	int rc = evq__run_begin(&run, env, NULL);
 	if (rc)
 		return rc;
-	run.call.txn->is_lazy = 1; /* undone by a power loss, it is merely to be done again */
+	run.call.txn->durable = EVQ__DURABLE_LATER; /* undone by a power loss, it is merely to be done again */
 	if ((rc = evq__run_end(&run, evq__orphans_slice(&run.call, owner, from, done))))
 		*from = before;
 	return rc;

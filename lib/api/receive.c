@@ -82,7 +82,7 @@ try_once(struct receive *r)
 	int rc = evq__run_queue(&run, r->q, r->txn);
 	if (rc)
 		return rc;
-	run.call.txn->is_lazy = 1; /* undone by a power loss, the messages are merely visible again */
+	run.call.txn->durable = EVQ__DURABLE_LATER; /* undone by a power loss, the messages are merely visible again */
 	rc = evq__take(&run.call, &r->take, r->into);
 	if (r->into->count > count)
 		evq__owners_lease(r->q->env->store, r->q->number);

@@ -208,7 +208,7 @@ evq__run_end(struct evq__run *run, int rc)
 		return end(run, rc);
 	run->call.q.c.stale++;
 	run->call.q.dirty = 1;
-	run->call.txn->is_lazy = 1; /* the count is not worth a flush */
+	run->call.txn->durable = EVQ__DURABLE_LATER; /* the count is not worth a flush */
 	(void)end(run, 0);          /* stale it is, counted or not */
 	return rc;
 }

@@ -16,8 +16,10 @@
 void
 evq__dedup_mark(const struct evq__call *call, struct evq__mark *m)
 {
-	uint64_t seed = m->kind == EVQ__DEDUP_ID ? call->secret + 1 + m->number : call->secret;
+	uint64_t seed = m->kind == EVQ__DEDUP_ID ? call->secret + 1 : call->secret;
 	evq__hash128(m->what.len ? m->what.data : "", m->what.len, seed, m->hash);
+	if (m->kind == EVQ__DEDUP_ID)
+		evq__be32_put(m->hash + EVQ__DEDUP_HASH - sizeof m->number, m->number);
 	m->ended_ms = m->is_taken = 0;
 }
 

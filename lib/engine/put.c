@@ -272,6 +272,8 @@ evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bo
 	if (!rc && l.fresh)
 		rc = evq__catalog_ids(call, l.fresh, &next);
 	set_out(call, send, &e, &at);
+	if (!l.fresh) /* a repeat is as durable as what it repeats: what is written for it is a count */
+		call->txn->durable = EVQ__DURABLE_BEFORE;
 	for (size_t i = 0; !rc && i < count; i++) {
 		rc = put_once(call, &l, i, &e, &at, &next);
 		if (ids)

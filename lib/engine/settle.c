@@ -79,7 +79,7 @@ evq__settle_extend(struct evq__call *call, const evq_receipt *r, int64_t visibil
 	f.entry.owner = call->owner; /* whoever extends it has it */
 	if (to.due_ms < f.place.due_ms)
 		evq__news_wake(call->news, call->q.number, EVQ__WAKE_ALL);
-	call->txn->is_lazy = 1; /* undone by a power loss, the message is merely visible again */
+	call->txn->durable = EVQ__DURABLE_LATER; /* undone by a power loss, the message is merely visible again */
 	if ((rc = evq__line_move(call, &f, &to)))
 		return rc;
 	evq__receipt_pack(&to, f.entry.fence, call->secret, out);

@@ -63,7 +63,11 @@ struct evq__txn {
 	int writes;          /* begun for writing */
 	int is_shared;       /* it is the tree that the process has open, over many calls */
 	int is_noted;        /* what is written goes to the journal */
-	int is_lazy;         /* of the call in progress: nobody has to wait until the disk has it */
+	enum {
+		EVQ__DURABLE,       /* the call in progress waits until the disk has what it writes */
+		EVQ__DURABLE_LATER, /* it waits for nothing */
+		EVQ__DURABLE_BEFORE /* it waits until the disk has what was written before it */
+	} durable;
 	int is_tight;        /* of the call in progress: it was refused for want of pages, not of a queue's quota */
 	int cancel;          /* whether its thread could be cancelled before it */
 	uint64_t changes;    /* puts and dels so far */

@@ -168,7 +168,7 @@ set_out(struct evq__store *s, int cancel)
 	evq__notes_reset(&s->notes);
 	txn->cancel = cancel;
 	txn->before = txn->changes;
-	txn->is_lazy = 0;
+	txn->durable = EVQ__DURABLE;
 	txn->is_tight = 0;
 }
 
@@ -276,6 +276,7 @@ static int
 finish(struct evq__store *s, uint64_t *mark)
 {
 	struct evq__txn *txn = &s->tenure.txn;
+	uint64_t before = s->shared->journal.end;
 	int rc;
 	if (s->notes.is_over)
 		return commit_whole(s);
@@ -283,7 +284,7 @@ finish(struct evq__store *s, uint64_t *mark)
 		undo(s);
 		return rc;
 	}
-	*mark = txn->is_lazy ? 0 : s->shared->journal.end;
+	*mark = txn->durable == EVQ__DURABLE_LATER ? 0 : txn->durable == EVQ__DURABLE ? s->shared->journal.end : before;
 	if (evq__tenure_is_due(s))
 		order(s, EVQ__ORDER_COMMIT);
 	return 0;

@@ -83,7 +83,7 @@ commit_own(struct evq__txn *t)
 	s->shared->journal.is_unsynced = 1; /* before it is true: a death in between leaves it so */
 	if ((rc = evq__recover_commit(s, t)))
 		rc = evq__recover_outcome(s, number, rc);
-	if (!rc && (t->is_users || !t->is_lazy) && evq__recover_sync(s)) {
+	if (!rc && (t->is_users || t->durable != EVQ__DURABLE_LATER) && evq__recover_sync(s)) {
 		atomic_store(&s->failed, EIO);
 		rc = EVQ_UNKNOWN;
 	}
