@@ -66,7 +66,7 @@ TEST_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/*.c) tests/fuz
 MODEL_OBJS := $(patsubst tests/%.c,$(B)/tests/%.o,$(wildcard tests/model/*.c))
 EXAMPLES := $(patsubst tests/examples/%.c,$(B)/tests/examples/%,$(wildcard tests/examples/*.c))
 PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/tests/full_disk $(B)/tests/fault_test \
-	$(B)/tests/power_test $(B)/tests/handover
+	$(B)/tests/power_test $(B)/tests/handover $(B)/tests/pipeline_test
 
 $(B)/tests/%.o: tests/%.c $(B)/flags
 	$(call say,CC)$(CC) $(TEST_FLAGS) -MMD -MP -c -o $@ $<
@@ -79,6 +79,8 @@ $(B)/tests/model_test: $(MODEL_OBJS) $(B)/libevq.a
 $(B)/tests/kill_test: $(B)/tests/crash/kill_test.o $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/handover: $(B)/tests/crash/handover.o $(B)/libevq.a
+	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/pipeline_test: $(B)/tests/crash/pipeline_test.o $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/full_disk: $(B)/tests/crash/full_disk.o $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -95,6 +97,7 @@ $(B)/tests/examples/%: tests/examples/%.c $(B)/libevq.a
 MODEL_OPS ?= 200000
 KILL_SECONDS ?= 12
 HANDOVERS ?= 120000
+PIPELINE_KILLS ?= 200
 # Most tests are not about the disk: where there is one in memory, of 2 GB, they use it.
 TEST_TMP ?= $(or $(TMPDIR),$(shell [ $$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }')0 -gt 20000000 ] && \
 	echo /dev/shm || echo /tmp))
@@ -109,6 +112,7 @@ check: all $(PROGRAMS) $(EXAMPLES) $(B)/bench/evq-bench
 	$(B)/tests/kill_test --seconds $$(($(KILL_SECONDS) * 5 / 12))
 	$(B)/tests/kill_test --seconds $$(($(KILL_SECONDS) * 3 / 12)) --relaxed
 	$(B)/tests/kill_test --seconds $$(($(KILL_SECONDS) * 4 / 12)) --mixed
+	$(B)/tests/pipeline_test $(B)/tests/examples/pipeline --kills $(PIPELINE_KILLS)
 	TMPDIR=$(TEST_TMP) $(B)/tests/handover --count $(HANDOVERS)
 	TMPDIR=$(TEST_TMP) $(B)/tests/handover --count $$(($(HANDOVERS) / 4)) --no-keeper
 	$(B)/tests/model_test --ops $(MODEL_OPS)
