@@ -25,6 +25,9 @@ const struct row bench_rows[] = {
 	{ "depth", "whole life with nothing, 1,000 and 1,000,000 messages waiting", depth_run },
 	{ "steady", "size of the data file after many lives", steady_run },
 	{ "wake", "from a send to the return of a receive that waited", wake_run },
+	{ "fifo", "FIFO against plain: a million groups, one, 1,000; a group that is blocked", fifo_run },
+	{ "fair", "fair against plain: 100 tenants and one; how long a quiet one waits", fair_run },
+	{ "dedup", "ids and contents remembered against plain; repeats", dedup_run },
 };
 const size_t bench_row_count = sizeof(bench_rows) / sizeof(bench_rows[0]);
 

@@ -24,7 +24,7 @@
 #define BENCH_WAITING 1000      /* messages that wait in a queue, but for the depth row */
 #define BENCH_TXN_LIVES 10000   /* messages in one user transaction */
 #define BENCH_ROUNDS 512        /* rounds kept of one lane */
-#define BENCH_TARGETS 48
+#define BENCH_TARGETS 96
 #define BENCH_FILL 100          /* batch with which a queue is filled and drained */
 #define BENCH_LONG 4            /* turns, where a store puts off work: so many slots */
 #define BENCH_PATH 4096
@@ -35,11 +35,14 @@
 
 enum mode { MODE_FULL, MODE_RELAXED, MODE_TXN, MODES };
 
+struct manner;
+
 struct cell {
 	size_t body_len;
 	size_t batch;
 	enum mode mode;   /* MODE_TXN: calls inside one user transaction of a fully durable store */
 	uint64_t waiting;
+	struct manner *manner; /* of evq's side; NULL: messages that are all alike, in a plain queue. See manner.h */
 };
 
 struct options {
@@ -193,5 +196,11 @@ int relaxed_run(struct bench *b);
 int depth_run(struct bench *b);
 int steady_run(struct bench *b);
 int wake_run(struct bench *b);
+int fifo_run(struct bench *b);
+int blocked_run(struct bench *b); /* part of fifo */
+int fair_run(struct bench *b);
+int quiet_run(struct bench *b); /* part of fair */
+int dedup_run(struct bench *b);
+int repeat_run(struct bench *b); /* part of dedup */
 
 #endif

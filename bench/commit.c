@@ -64,7 +64,7 @@ static int
 measure(struct bench *b, struct lane lanes[SIDES])
 {
 	static const struct side *const sides[SIDES] = { &queue_side, &floor_side, &raw_side };
-	const struct cell cell = { 100, 1, MODE_FULL, BENCH_WAITING };
+	const struct cell cell = { 100, 1, MODE_FULL, BENCH_WAITING, NULL };
 	int64_t end;
 	int rc = 0;
 

@@ -25,7 +25,7 @@ open_all(struct bench *b, struct lane lanes[LANES], const struct question *q)
 	int rc = 0;
 
 	for (int i = 0; rc == 0 && i < LANES; i++) {
-		struct cell cell = { 100, q->batch, MODE_RELAXED, BENCH_WAITING };
+		struct cell cell = { 100, q->batch, MODE_RELAXED, BENCH_WAITING, NULL };
 
 		if (i == EVQ_OTHER || i == FLOOR_OTHER)
 			cell.waiting = q->waiting;

@@ -156,7 +156,7 @@ static const struct {
 	{ "durability", add_mode, "full,relaxed,txn (txn: 10,000 messages in one user transaction)" },
 	{ "rows", add_row, "some of those listed below, with commas" },
 	{ "quick", set_quick, "1: a tenth of the time, 100,000 deep; rough figures" },
-	{ "deep", set_deep, "messages waiting in the depth row (default 1000000)" },
+	{ "deep", set_deep, "messages waiting in the rows depth and fifo, remembered in dedup (default 1000000)" },
 	{ "cell_ms", set_cell, "time for one cell, both sides together (default 2200)" },
 	{ "slot_ms", set_slot, "time for one turn of one side (default 25; some rows take four times that)" },
 	{ "crowd_ms", set_crowd, "time for one turn of many threads or processes (default 500)" },

@@ -18,7 +18,7 @@ enum { EVQ_1, EVQ_2, EVQ_8, LMDB_8, GANGS };
 static int
 measure(struct bench *b, struct lane lanes[SIDES], struct gang gangs[GANGS])
 {
-	const struct cell cell = { 100, 1, MODE_FULL, BENCH_WAITING };
+	const struct cell cell = { 100, 1, MODE_FULL, BENCH_WAITING, NULL };
 	int rc = lane_open(b, &lanes[EVQ], &queue_side, &cell);
 
 	if (rc == 0)

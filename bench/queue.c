@@ -5,17 +5,16 @@
  * batch of one goes through the calls for one message. Threads share the
  * store and the queue, and have the rest each for itself.
  */
-#include "bench.h"
+#include "manner.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <evq.h>
-
 struct queue {
 	bool shared; /* env and queue are another's */
+	struct manner *manner;
 	evq_env *env;
 	evq_queue *queue;
 	evq_txn *txn; /* or NULL */
@@ -49,6 +48,8 @@ queue_send(void *store, size_t count)
 {
 	struct queue *q = store;
 
+	if (q->manner != NULL)
+		return manner_send(q->manner, q->queue, q->txn, q->bodies, count);
 	if (count == 1)
 		return evq_send(q->queue, q->txn, q->bodies->data, q->bodies->len, NULL, NULL);
 	return evq_send_batch(q->queue, q->txn, q->bodies, count, NULL, NULL);
@@ -120,32 +121,41 @@ queue_close(void *store)
 	free(q);
 }
 
+/* Bodies that are all alike are one. */
 static int
 allocate(struct queue *q, const struct cell *cell)
 {
 	size_t most = cell->batch > BENCH_FILL ? cell->batch : BENCH_FILL;
+	size_t step = cell->manner != NULL && cell->manner->differ ? cell->body_len + 1 : 0;
 
-	q->body = malloc(cell->body_len + 1);
+	q->manner = cell->manner;
+	q->body = malloc(cell->body_len + 1 + most * step);
 	q->bodies = calloc(most, sizeof(*q->bodies));
 	q->receipts = calloc(most, sizeof(*q->receipts));
 	q->results = calloc(most, sizeof(*q->results));
 	if (q->body == NULL || q->bodies == NULL || q->receipts == NULL || q->results == NULL)
 		return ENOMEM;
-	memset(q->body, 'e', cell->body_len + 1);
+	memset(q->body, 'e', cell->body_len + 1 + most * step);
 	for (size_t i = 0; i < most; i++)
-		q->bodies[i] = (evq_buf){ q->body, cell->body_len };
+		q->bodies[i] = (evq_buf){ q->body + i * step, cell->body_len };
 	return evq_batch_new(&q->batch);
 }
 
 static int
 open_queue(struct queue *q, const char *path, enum mode mode)
 {
-	int durability = mode == MODE_RELAXED ? EVQ_DURABLE_RELAXED : EVQ_DURABLE_FULL;
-	int rc = evq_env_open(path, EVQ_ENV_OPTS(.durability = durability, .map_size = BENCH_MAP), &q->env);
+	static const struct manner plain = { .flags = 0 };
+	const struct manner *m = q->manner != NULL ? q->manner : &plain;
+	evq_env_opts env = { .size = sizeof(env), .map_size = BENCH_MAP, .clock_arg = q->manner };
+	int rc;
 
+	env.durability = mode == MODE_RELAXED ? EVQ_DURABLE_RELAXED : EVQ_DURABLE_FULL;
+	env.clock = m->window > 0 ? manner_clock : NULL;
+	rc = evq_env_open(path, &env, &q->env);
 	if (rc != 0)
 		return rc;
-	return evq_queue_open(q->env, "bench", EVQ_QUEUE_ATTRS(.visibility_ms = BENCH_LEASE_MS), &q->queue);
+	return evq_queue_open(q->env, "bench", EVQ_QUEUE_ATTRS(.visibility_ms = BENCH_LEASE_MS, .flags = m->flags,
+	    .dedup_ms = manner_window_ms(m)), &q->queue);
 }
 
 static int
@@ -185,6 +195,12 @@ queue_share(void *store, const struct cell *cell, void **out)
 	else
 		queue_close(q);
 	return rc;
+}
+
+evq_queue *
+queue_handle(void *store)
+{
+	return ((struct queue *)store)->queue;
 }
 
 const struct side queue_side = {

@@ -16,7 +16,7 @@ enum { EVQ, OTHER, SIDES };
 static int
 measure(struct bench *b, struct lane lanes[SIDES], size_t batch, const struct side *side, enum mode mode)
 {
-	struct cell cell = { 100, batch, MODE_RELAXED, BENCH_WAITING };
+	struct cell cell = { 100, batch, MODE_RELAXED, BENCH_WAITING, NULL };
 	int rc = lane_open(b, &lanes[EVQ], &queue_side, &cell);
 
 	cell.mode = mode;

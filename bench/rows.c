@@ -47,7 +47,7 @@ run_body(struct bench *b, enum mode mode, size_t body_len)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < b->options.batch_count; i++) {
-		struct cell cell = { body_len, b->options.batches[i], mode, BENCH_WAITING };
+		struct cell cell = { body_len, b->options.batches[i], mode, BENCH_WAITING, NULL };
 
 		rc = run_cell(b, &cell);
 	}
@@ -72,7 +72,7 @@ rows_life(struct bench *b)
 static int
 headline_txn(struct bench *b)
 {
-	const struct cell cell = { 100, 100, MODE_TXN, BENCH_WAITING };
+	const struct cell cell = { 100, 100, MODE_TXN, BENCH_WAITING, NULL };
 	struct lane lanes[SIDES] = { { .store = NULL }, { .store = NULL } };
 	int rc = measure(b, lanes, &cell, b->options.slot_ms, b->options.cell_ms * 2);
 
@@ -94,7 +94,7 @@ headline_txn(struct bench *b)
 static int
 headline_full(struct bench *b)
 {
-	const struct cell cell = { 100, 1, MODE_FULL, BENCH_WAITING };
+	const struct cell cell = { 100, 1, MODE_FULL, BENCH_WAITING, NULL };
 	struct lane lanes[SIDES] = { { .store = NULL }, { .store = NULL } };
 	int rc = measure(b, lanes, &cell, b->options.slot_ms * BENCH_LONG, b->options.cell_ms * 2);
 

@@ -59,7 +59,7 @@ report(struct bench *b, const struct lane *l, const struct sizes *sizes, const c
 static int
 run_mode(struct bench *b, enum mode mode, size_t batch, const char *target)
 {
-	const struct cell cell = { 100, batch, mode, BENCH_WAITING };
+	const struct cell cell = { 100, batch, mode, BENCH_WAITING, NULL };
 	struct lane l = { .store = NULL };
 	struct sizes sizes;
 	int rc = lane_open(b, &l, &queue_side, &cell);

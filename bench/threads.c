@@ -15,7 +15,7 @@ enum { RELAXED_1, RELAXED_8, RELAXEDS };
 static int
 measure(struct bench *b, struct lane *l, enum mode mode, struct gang *gangs, size_t count)
 {
-	const struct cell cell = { 100, 1, mode, BENCH_WAITING };
+	const struct cell cell = { 100, 1, mode, BENCH_WAITING, NULL };
 	int rc = lane_open(b, l, &queue_side, &cell);
 
 	if (rc == 0)

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What memory costs: whole lives of messages each of which has a dedup_id, or
+ * whose content is looked at, against those of a queue that remembers
+ * nothing. None of them is a repeat. A million are remembered, and each send
+ * has one to forget as well, since the store's clock goes with the sends
+ * (manner.c).
+ */
+#include "manner.h"
+
+#include <stdio.h>
+
+#define FILL_MS 60000 /* at most */
+
+enum { PLAIN, IDS, CONTENT, LANES };
+
+static const struct question {
+	const char *what;
+	int one_by_one;
+	enum mode mode;
+	size_t batch;
+} questions[] = {
+	{ "an id each, sent one by one", 1, MODE_RELAXED, 100 },
+	{ "an id each, sent one by one", 1, MODE_TXN, 100 },
+	{ "an id a batch", 0, MODE_RELAXED, 100 },
+	{ "an id a batch", 0, MODE_TXN, 100 },
+	{ "an id each", 1, MODE_FULL, 1 },
+};
+
+/* As many are remembered as will be. */
+static int
+remember(struct bench *b, struct lane *l)
+{
+	int rc;
+
+	lane_reset(l, MODE_TXN);
+	rc = lane_lives(l, (int64_t)(l->cell.manner->window * 11 / 10), FILL_MS);
+	(void)b;
+	return rc;
+}
+
+static int
+prepare(struct bench *b, struct lane lanes[LANES], struct manner manners[LANES])
+{
+	int rc = 0;
+
+	for (int i = 0; rc == 0 && i < LANES; i++) {
+		const struct cell cell = { 100, 100, MODE_RELAXED, BENCH_WAITING, &manners[i] };
+
+		rc = lane_open(b, &lanes[i], &queue_side, &cell);
+		if (rc == 0 && i != PLAIN)
+			rc = remember(b, &lanes[i]);
+	}
+	return rc;
+}
+
+static int
+answer(struct bench *b, struct lane lanes[LANES], const struct question *q)
+{
+	int rc;
+
+	for (int i = 0; i < LANES; i++)
+		lanes[i].cell.manner->one_by_one = q->one_by_one;
+	rc = kinds_turns(b, lanes, LANES, q->mode, q->batch);
+	if (rc == 0)
+		(void)kinds_line(q->what, lanes, LANES);
+	return rc;
+}
+
+int
+dedup_run(struct bench *b)
+{
+	struct manner manners[LANES] = {
+		[PLAIN] = { .differ = 1 },
+		[IDS] = { .has_ids = 1, .differ = 1 },
+		[CONTENT] = { .flags = EVQ_CONTENT_DEDUP, .differ = 1 },
+	};
+	struct lane lanes[LANES] = { { .store = NULL }, { .store = NULL }, { .store = NULL } };
+	char remembered[32];
+	int rc;
+
+	for (int i = 0; i < LANES; i++) {
+		manners[i].window = b->options.deep > 0 ? b->options.deep : 1;
+		manners[i].begun_ms = measure_wall_ms();
+	}
+	table_number(remembered, (double)b->options.deep);
+	rc = prepare(b, lanes, manners);
+	(void)printf("\ndedup: lives per second, 100 bytes, %s remembered, no repeats\n", remembered);
+	(void)printf("%-36s %-8s %5s %12s %12s %6s %12s %6s\n", "", "durable", "batch", "plain", "by id", "ratio",
+	    "by content", "ratio");
+	for (size_t i = 0; rc == 0 && i < sizeof(questions) / sizeof(questions[0]); i++)
+		rc = answer(b, lanes, &questions[i]);
+	for (int i = 0; i < LANES; i++)
+		lane_close(&lanes[i]);
+	return rc != 0 ? rc : repeat_run(b);
+}
