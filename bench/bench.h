@@ -201,6 +201,6 @@ int blocked_run(struct bench *b); /* part of fifo */
 int fair_run(struct bench *b);
 int quiet_run(struct bench *b); /* part of fair */
 int dedup_run(struct bench *b);
-int repeat_run(struct bench *b); /* part of dedup */
+int repeat_run(struct bench *b, struct lane *ids, struct lane *plain); /* part of dedup */
 
 #endif

@@ -11,14 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FILL_MS 60000 /* at most */
-#define TURNS 100     /* then what was sent is deleted */
+#define TURNS 100 /* then what was sent is deleted */
 
 enum { IDS, PLAIN, LANES };
 enum { REPEAT, NEW, NO_ID, CALLS_OF };
 
 struct trial {
-	struct lane lanes[LANES];
+	struct lane *lanes[LANES];
 	struct hist *hist; /* CALLS_OF of them */
 	uint64_t asked;
 	int64_t repeats, repeats_ns;
@@ -28,22 +27,23 @@ static int
 repeat_one(struct trial *t)
 {
 	static const evq_buf body = { "once more", 9 };
-	struct lane *l = &t->lanes[IDS];
-	uint64_t call = manner_mix(++t->asked) % l->cell.manner->calls;
+	struct lane *l = t->lanes[IDS];
+	const struct manner *m = l->cell.manner;
+	uint64_t back = 1 + manner_mix(++t->asked) % (m->window - m->window / 10);
 
-	return manner_repeat(queue_handle(l->store), NULL, call, &body);
+	return manner_repeat(queue_handle(l->store), NULL, m->calls - back, &body);
 }
 
 static int
 send_new(struct trial *t)
 {
-	return t->lanes[IDS].side->send(t->lanes[IDS].store, 1);
+	return t->lanes[IDS]->side->send(t->lanes[IDS]->store, 1);
 }
 
 static int
 send_plain(struct trial *t)
 {
-	return t->lanes[PLAIN].side->send(t->lanes[PLAIN].store, 1);
+	return t->lanes[PLAIN]->side->send(t->lanes[PLAIN]->store, 1);
 }
 
 static int
@@ -71,9 +71,9 @@ turns(struct trial *t, int64_t end)
 		for (size_t i = 0; rc == 0 && i < TURNS; i++)
 			rc = turn(t, i);
 		if (rc == 0)
-			rc = lane_drain(&t->lanes[IDS], TURNS);
+			rc = lane_drain(t->lanes[IDS], TURNS);
 		if (rc == 0)
-			rc = lane_drain(&t->lanes[PLAIN], TURNS);
+			rc = lane_drain(t->lanes[PLAIN], TURNS);
 		if (rc == 0 && place_interrupted())
 			rc = EINTR;
 	}
@@ -123,9 +123,9 @@ run_mode(struct bench *b, struct trial *t, enum mode mode)
 	int rc = 0;
 
 	for (int i = 0; rc == 0 && i < LANES; i++) {
-		lane_shut(&t->lanes[i]);
-		t->lanes[i].cell.mode = mode;
-		rc = lane_reopen(&t->lanes[i]);
+		lane_shut(t->lanes[i]);
+		t->lanes[i]->cell.mode = mode;
+		rc = lane_reopen(t->lanes[i]);
 	}
 	for (int i = 0; i < CALLS_OF; i++)
 		t->hist[i] = (struct hist){ .total = 0 };
@@ -138,35 +138,15 @@ run_mode(struct bench *b, struct trial *t, enum mode mode)
 	if (rc == 0)
 		report(t, mode);
 	for (int i = 0; rc == 0 && i < LANES; i++)
-		rc = lane_check(&t->lanes[i]);
+		rc = lane_check(t->lanes[i]);
 	return bench_fail("dedup", "repeat", rc);
 }
 
-static int
-prepare(struct bench *b, struct trial *t, struct manner manners[LANES])
-{
-	int rc = 0;
-
-	for (int i = 0; rc == 0 && i < LANES; i++) {
-		const struct cell cell = { 100, 100, MODE_RELAXED, BENCH_WAITING, &manners[i] };
-
-		rc = lane_open(b, &t->lanes[i], &queue_side, &cell);
-	}
-	if (rc != 0)
-		return rc;
-	lane_reset(&t->lanes[IDS], MODE_TXN);
-	return lane_lives(&t->lanes[IDS], (int64_t)b->options.deep, FILL_MS);
-}
-
+/* ids: each of its calls was for one message, and had an id. */
 int
-repeat_run(struct bench *b)
+repeat_run(struct bench *b, struct lane *ids, struct lane *plain)
 {
-	/* Nothing is to be forgotten here: a clock that stands still as good as. */
-	struct manner manners[LANES] = {
-		[IDS] = { .has_ids = 1, .one_by_one = 1, .window = UINT64_C(1) << 40, .begun_ms = measure_wall_ms() },
-		[PLAIN] = { .one_by_one = 1 },
-	};
-	struct trial t = { .asked = 0 };
+	struct trial t = { .lanes = { [IDS] = ids, [PLAIN] = plain } };
 	char remembered[32];
 	int rc;
 
@@ -174,15 +154,11 @@ repeat_run(struct bench *b)
 	if (t.hist == NULL)
 		return bench_fail("dedup", "repeat", ENOMEM);
 	table_number(remembered, (double)b->options.deep);
-	rc = prepare(b, &t, manners);
 	(void)printf("\ndedup: repeats, us per call, batch 1, %s remembered\n", remembered);
 	(void)printf("%-36s %-8s %8s %9s %9s %9s %9s\n", "", "durable", "times", "p50", "p90", "p99", "p50/plain");
-	if (rc == 0)
-		rc = run_mode(b, &t, MODE_RELAXED);
+	rc = run_mode(b, &t, MODE_RELAXED);
 	if (rc == 0)
 		rc = run_mode(b, &t, MODE_FULL);
-	for (int i = 0; i < LANES; i++)
-		lane_close(&t.lanes[i]);
 	free(t.hist);
 	return rc;
 }
