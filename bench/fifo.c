@@ -3,8 +3,9 @@
  * What order costs: whole lives in a FIFO queue against those in a plain one,
  * both with a million messages waiting. They are a million groups, or one, or
  * 1,000, with names that look random. (Names that go up make no difference:
- * a group is found by a hash of its name.) A call sends to one group, so where each message has another, all are sent in calls for one
- * message, to the plain queue too. The plain queue's have no group at all.
+ * a group is found by a hash of its name.) A call sends to one group, so where
+ * each message has another, all are sent in calls for one message, to the
+ * plain queue too. The plain queue's have no group at all.
  */
 #include "manner.h"
 
