@@ -38,6 +38,7 @@ static struct {
 static evq_env *e;
 static evq_queue *q;
 static int64_t lock_ms = LOCK_MS;
+static evq_queue_attrs q_attrs = { .size = sizeof(evq_queue_attrs) };
 
 static inline void
 setup_told(void)
@@ -53,7 +54,7 @@ open_store(int keeper, evq_env **env_out, evq_queue **q_out)
 	                      EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .keeper = keeper, .journal_size = 1 << 20,
 	                                   .lock_timeout_ms = lock_ms),
 	                      env_out);
-	return rc ? rc : evq_queue_open(*env_out, "q", EVQ_QUEUE_ATTRS(), q_out);
+	return rc ? rc : evq_queue_open(*env_out, "q", &q_attrs, q_out);
 }
 
 static inline void

@@ -26,6 +26,7 @@ struct waiter {
 	int rc;
 	size_t count;
 	char letters[16];
+	evq_receipt first;
 	int64_t took_ms;
 };
 
@@ -43,6 +44,8 @@ wait_main(void *arg)
 	w->count = evq_batch_count(b);
 	for (size_t i = 0; i < w->count && i + 1 < sizeof(w->letters); i++)
 		w->letters[i] = ((const char *)evq_batch_at(b, i)->body)[0];
+	if (w->count)
+		w->first = evq_batch_at(b, 0)->receipt;
 	evq_batch_free(b);
 	w->done = 1;
 	return NULL;
