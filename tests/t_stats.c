@@ -192,6 +192,60 @@ START_TEST(refused_calls_count_nothing)
 }
 END_TEST
 
+/* ---- groups, repeats ---------------------------------------------------------------------------- */
+
+START_TEST(every_message_of_a_group_is_counted_in_one_state)
+{
+	static const struct {
+		uint64_t visible, delayed, leased, blocked;
+	} want[] = { { 4, 0, 0, 0 }, { 1, 0, 2, 1 }, { 1, 1, 1, 1 }, { 1, 1, 0, 1 }, { 3, 0, 0, 0 } };
+	evq_queue *q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = EVQ_FIFO));
+	evq_batch *b = NULL;
+	for (int i = 0; i < 4; i++)
+		send_with(q, "m", EVQ_SEND_OPTS(.group = i < 3 ? "a" : "b"));
+	for (int i = 0; i < COUNT(want); i++) {
+		if (i == 1)
+			b = take(q, 2);
+		else if (i == 2)
+			ck_ok(evq_release(q, NULL, &evq_batch_at(b, 0)->receipt, LEASE_MS, 0));
+		else if (i == 3)
+			ck_ok(evq_delete(q, NULL, &evq_batch_at(b, 1)->receipt));
+		else if (i == 4)
+			lapse();
+		evq_stats s = stats(q);
+		ck_assert_uint_eq(s.visible, want[i].visible);
+		ck_assert_uint_eq(s.delayed, want[i].delayed);
+		ck_assert_uint_eq(s.leased, want[i].leased);
+		ck_assert_uint_eq(s.blocked, want[i].blocked);
+		ck_assert_uint_eq(s.messages, s.visible + s.delayed + s.leased + s.blocked);
+	}
+}
+END_TEST
+
+START_TEST(repeats_are_counted_as_such_and_stay_so)
+{
+	const evq_buf three[] = { { "a", 1 }, { "b", 1 }, { "a", 1 } };
+	evq_queue *q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = EVQ_CONTENT_DEDUP));
+	ck_ok(evq_send_batch(q, NULL, three, 3, NULL, NULL));
+	send_with(q, "c", EVQ_SEND_OPTS(.dedup_id = "id"));
+	send_with(q, "d", EVQ_SEND_OPTS(.dedup_id = "id"));
+	ck_ok(evq_send_batch(q, NULL, three, 3, EVQ_SEND_OPTS(.dedup_id = "id"), NULL)); /* the first is a repeat */
+	for (int i = 0; i < 2; i++) {
+		evq_stats s = stats(q);
+		ck_assert_uint_eq(s.duplicates, 3);
+		ck_assert_uint_eq(s.sent, 5);
+		ck_assert_uint_eq(s.messages, 5);
+		ck_assert_uint_eq(s.bytes, 5);
+		store_reopen();
+		q = queue("q");
+	}
+	ck_ok(evq_purge(q, NULL, NULL));
+	ck_assert_uint_eq(stats(q).duplicates, 3);
+	ck_ok(evq_queue_drop(env, NULL, "q"));
+	ck_assert_uint_eq(stats(queue("q")).duplicates, 0);
+}
+END_TEST
+
 /* ---- time --------------------------------------------------------------------------------------- */
 
 START_TEST(time_alone_makes_messages_visible)
@@ -304,6 +358,8 @@ stats_suite(void)
 	tcase_add_test(tc, figures_survive_reopening);
 	tcase_add_test(tc, figures_start_at_nought_in_a_queue_made_anew);
 	tcase_add_test(tc, refused_calls_count_nothing);
+	tcase_add_test(tc, every_message_of_a_group_is_counted_in_one_state);
+	tcase_add_test(tc, repeats_are_counted_as_such_and_stay_so);
 	tcase_add_test(tc, time_alone_makes_messages_visible);
 	tcase_add_test(tc, expired_ones_leave_the_counts_at_once_and_the_store_when_cleared);
 	tcase_add_test(tc, oldest_is_the_first_sent_in_whatever_state);
