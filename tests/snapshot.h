@@ -36,7 +36,8 @@ snap_attrs(struct snapshot *snap, evq_queue *q)
 	         (long long)a.visibility_ms, (long long)a.delay_ms, (long long)a.retention_ms, a.max_receives,
 	         a.dead_letter ? a.dead_letter : "-", (unsigned long long)a.max_messages,
 	         (unsigned long long)a.max_bytes, a.max_body_len);
-	snap_add(snap, " retry %lld %lld flags %x\n", (long long)a.retry_min_ms, (long long)a.retry_max_ms, a.flags);
+	snap_add(snap, " retry %lld %lld dedup %lld flags %x\n", (long long)a.retry_min_ms, (long long)a.retry_max_ms,
+	         (long long)a.dedup_ms, a.flags);
 }
 
 static inline void

@@ -11,6 +11,7 @@
 #define DAY_MS 86400000LL
 #define YEAR_MS (365 * DAY_MS)
 #define CENTURY_MS 3155760000000LL
+#define FIXED (EVQ_FIFO | EVQ_CONTENT_DEDUP | EVQ_FAIR)
 
 static evq_queue_attrs
 get(evq_queue *q)
@@ -103,10 +104,20 @@ static const struct {
 	{ 0, ATTRS(.dedup_ms = 1) },
 	{ 0, ATTRS(.dedup_ms = YEAR_MS) },
 	{ EINVAL, ATTRS(.dedup_ms = YEAR_MS + 1) },
-	{ EINVAL, ATTRS(.dedup_ms = -1) },
+	{ EINVAL, ATTRS(.dedup_ms = EVQ_NONE) },
+	{ EINVAL, ATTRS(.dedup_ms = INT64_MAX) },
+	{ EINVAL, ATTRS(.dedup_ms = INT64_MIN) },
 	{ EINVAL, ATTRS(.flags = EVQ_EXPIRE_TO_DEAD_LETTER) },
 	{ 0, ATTRS(.flags = EVQ_EXPIRE_TO_DEAD_LETTER, .dead_letter = "dead") },
+	{ 0, ATTRS(.flags = EVQ_FIFO) },
+	{ 0, ATTRS(.flags = EVQ_FAIR) },
+	{ 0, ATTRS(.flags = EVQ_CONTENT_DEDUP, .dedup_ms = 9) },
+	{ 0, ATTRS(.flags = EVQ_FIFO | EVQ_CONTENT_DEDUP) },
+	{ 0, ATTRS(.flags = EVQ_FAIR | EVQ_CONTENT_DEDUP) },
+	{ 0, ATTRS(.flags = EVQ_FIFO | EVQ_EXPIRE_TO_DEAD_LETTER, .dead_letter = "dead", .max_receives = 2) },
+	{ EINVAL, ATTRS(.flags = EVQ_FIFO | EVQ_EXPIRE_TO_DEAD_LETTER) },
 	{ EINVAL, ATTRS(.flags = EVQ_FIFO | EVQ_FAIR) },
+	{ EINVAL, ATTRS(.flags = EVQ_FIFO | EVQ_FAIR | EVQ_CONTENT_DEDUP) },
 	{ EINVAL, ATTRS(.flags = 16) },
 	{ EINVAL, ATTRS(.flags = 0x80000000U) },
 	{ EINVAL, ATTRS(.flags = EVQ_EXPIRE_TO_DEAD_LETTER | 0x100, .dead_letter = "dead") },
@@ -134,10 +145,32 @@ START_TEST(set_attrs_checks_the_bounds_and_a_refusal_changes_nothing)
 {
 	const evq_queue_attrs before = ATTRS(.visibility_ms = 77, .delay_ms = 88, .dead_letter = "first", .max_receives = 9);
 	evq_queue *q = queue_with("source", &before);
-	ck_rc(evq_queue_set_attrs(q, NULL, &bounds[_i].attrs), bounds[_i].rc);
-	expect_attrs(q, bounds[_i].rc ? &before : &bounds[_i].attrs);
-	if (bounds[_i].rc)
+	int rc = bounds[_i].attrs.flags & FIXED ? EINVAL : bounds[_i].rc;
+	ck_rc(evq_queue_set_attrs(q, NULL, &bounds[_i].attrs), rc);
+	expect_attrs(q, rc ? &before : &bounds[_i].attrs);
+	if (rc)
 		ck_rc(open_rc("dead", NULL), EVQ_NOQUEUE);
+}
+END_TEST
+
+static const uint32_t kinds[] = {
+	0, EVQ_FIFO, EVQ_CONTENT_DEDUP, EVQ_FAIR, EVQ_FIFO | EVQ_CONTENT_DEDUP, EVQ_FAIR | EVQ_CONTENT_DEDUP,
+};
+
+START_TEST(flags_of_its_kind_are_fixed_at_creation)
+{
+	evq_queue_attrs now = ATTRS(.flags = kinds[_i]);
+	evq_queue *q = queue_with("q", &now);
+	for (uint32_t flags = 0; flags < 16; flags++) {
+		evq_queue_attrs a = ATTRS(.flags = flags, .delay_ms = flags + 1, .dead_letter = "dead");
+		int fits = (flags & FIXED) == kinds[_i];
+		ck_rc(evq_queue_set_attrs(q, NULL, &a), fits ? 0 : EINVAL);
+		now = fits ? a : now;
+		expect_attrs(q, &now);
+	}
+	ck_ok(open_rc("q", EVQ_QUEUE_ATTRS(.flags = kinds[(_i + 1) % COUNT(kinds)]))); /* an existing one keeps its own */
+	store_reopen();
+	expect_attrs(queue("q"), &now);
 }
 END_TEST
 
@@ -179,7 +212,8 @@ START_TEST(attributes_survive_a_reopen)
 {
 	const evq_queue_attrs set = ATTRS(.visibility_ms = 1, .delay_ms = 2, .retention_ms = 3, .max_receives = 4,
 	                                  .dead_letter = "dead", .max_messages = 5, .max_bytes = 6, .max_body_len = 7,
-	                                  .retry_min_ms = 8, .retry_max_ms = 9, .flags = EVQ_EXPIRE_TO_DEAD_LETTER);
+	                                  .retry_min_ms = 8, .retry_max_ms = 9, .dedup_ms = 10,
+	                                  .flags = EVQ_EXPIRE_TO_DEAD_LETTER);
 	queue_with("q", &set);
 	store_reopen();
 	expect_attrs(queue_with("q", NULL), &set);
@@ -189,7 +223,8 @@ END_TEST
 
 START_TEST(get_then_change_then_set_keeps_the_rest)
 {
-	evq_queue_attrs want = ATTRS(.visibility_ms = 11, .dead_letter = "dead", .max_receives = 3, .retry_min_ms = 5);
+	evq_queue_attrs want = ATTRS(.visibility_ms = 11, .dead_letter = "dead", .max_receives = 3, .retry_min_ms = 5,
+	                             .dedup_ms = 4444);
 	evq_queue *q = queue_with("q", &want);
 	evq_queue_attrs a = get(q);
 	a.delay_ms = 12;
@@ -284,6 +319,7 @@ attrs_suite(void)
 	tcase_add_checked_fixture(t, store_setup, store_teardown);
 	tcase_add_loop_test(t, open_checks_the_bounds_and_a_refusal_creates_nothing, 0, COUNT(bounds));
 	tcase_add_loop_test(t, set_attrs_checks_the_bounds_and_a_refusal_changes_nothing, 0, COUNT(bounds));
+	tcase_add_loop_test(t, flags_of_its_kind_are_fixed_at_creation, 0, COUNT(kinds));
 	tcase_add_loop_test(t, open_of_an_existing_queue_checks_the_attributes_then_ignores_them, 0, COUNT(bounds));
 	tcase_add_test(t, attributes_of_a_later_version_pass_when_they_are_zero);
 	tcase_add_test(t, a_queue_of_defaults_says_what_they_are);

@@ -46,8 +46,10 @@ static const struct {
 	{ EINVAL, OPTS(.priority = 256) },
 	{ EINVAL, OPTS(.priority = INT32_MAX) },
 	{ EINVAL, OPTS(.priority = INT32_MIN) },
-	{ EINVAL, OPTS(.dedup_id = "") },
 	{ EINVAL, OPTS(.group = "") },
+	{ EINVAL, OPTS(.dedup_id = "") },
+	{ EVQ_TOOBIG, OPTS(.dedup_id = "129 bytes: 0123456789012345678901234567890123456789012345678901234567890123456789"
+	                               "01234567890123456789012345678901234567890123456789") },
 	{ EINVAL, OPTS(.attr_count = 1) },
 	{ EINVAL, { .size = 0 } },
 	{ EINVAL, { .size = sizeof(size_t) } },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Structs that say their own size: none, too small, as known, larger with nothing in it, larger with
- * something this version does not know; fields that are reserved; flags that are not known. What is
- * refused has changed nothing.
+ * something this version does not know; flags that are not known. What is refused has changed
+ * nothing.
  */
 #include "snapshot.h"
 
@@ -171,7 +171,7 @@ END_TEST
 
 /* ---- flags ------------------------------------------------------------------------------------ */
 
-static const uint32_t unknown_flags[] = { 9, 16, 32, 0x80000000u };
+static const uint32_t unknown_flags[] = { 16, 9, 18, 32, 0x100, 0x80000000u };
 
 START_TEST(unknown_flags_are_refused)
 {
@@ -180,10 +180,8 @@ START_TEST(unknown_flags_are_refused)
 	evq_receipt receipt = { { 0, 0, 0, 0 } };
 	ck_rc(evq_queue_open(env, "new", EVQ_QUEUE_ATTRS(.dead_letter = "d", .flags = flags), &out), EINVAL);
 	ck_rc(evq_queue_set_attrs(q, NULL, EVQ_QUEUE_ATTRS(.dead_letter = "d", .flags = flags)), EINVAL);
-	if (flags != EVQ_UNCOUNTED)
-		ck_rc(evq_release(q, NULL, &receipt, 0, flags), EINVAL);
-	if (flags != EVQ_COPY_COMPACT)
-		ck_rc(evq_env_copy(env, new_dir, flags), EINVAL);
+	ck_rc(evq_release(q, NULL, &receipt, 0, flags), EINVAL);
+	ck_rc(evq_env_copy(env, new_dir, flags), EINVAL);
 	ck_assert_ptr_null(out);
 	snap_expect(&before);
 }
