@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Conservation: after any mixture of calls on a chain of queues, with limits, quotas, expiry and
- * redrives, over all of them sent = deleted + expired + purged + alive.
+ * Conservation: after any mixture of calls on a chain of queues of whatever kinds, with limits, quotas, expiry,
+ * redrives and repeats, over all of them sent = deleted + expired + purged + alive.
  */
 #include "support.h"
 
@@ -16,19 +16,46 @@ pick(uint32_t below)
 
 enum { QUEUES = 3, HELD = 64 };
 
+/* Of the last, the dying and the first queue. */
+static const uint32_t kinds[][QUEUES] = {
+	{ 0, 0, 0 },
+	{ 0, EVQ_FIFO, EVQ_FAIR },
+	{ EVQ_FIFO, EVQ_FAIR, 0 },
+	{ EVQ_FAIR, 0, EVQ_FIFO },
+	{ EVQ_FIFO, EVQ_FIFO, EVQ_FIFO },
+	{ EVQ_FAIR, EVQ_FAIR, EVQ_FAIR },
+};
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
 static struct world {
+	const uint32_t *flags;
 	evq_queue *q[QUEUES];
 	evq_receipt held[HELD];
 	int at[HELD];
 } world;
 
 static void
-open_world(void)
+open_world(const uint32_t flags[QUEUES])
 {
-	world.q[0] = queue("last");
-	world.q[1] = queue_with("dying", EVQ_QUEUE_ATTRS(.max_receives = 2, .dead_letter = "last", .max_messages = 40));
+	world.flags = flags;
+	world.q[0] = queue_with("last", EVQ_QUEUE_ATTRS(.flags = flags[0] | EVQ_CONTENT_DEDUP, .dedup_ms = 500));
+	world.q[1] = queue_with("dying", EVQ_QUEUE_ATTRS(.max_receives = 2, .dead_letter = "last", .max_messages = 40,
+	                                                 .flags = flags[1], .dedup_ms = 300));
 	world.q[2] = queue_with("first", EVQ_QUEUE_ATTRS(.max_receives = 3, .dead_letter = "dying", .retention_ms = 900,
-	                                                 .flags = EVQ_EXPIRE_TO_DEAD_LETTER, .visibility_ms = 200));
+	                                                 .flags = flags[2] | EVQ_EXPIRE_TO_DEAD_LETTER, .visibility_ms = 200));
+}
+
+static void
+send_one(int i)
+{
+	static const char *const groups[] = { "a", "b", "c", NULL };
+	static const char *const ids[] = { "1", "2", "3", NULL, NULL, NULL, NULL, NULL, NULL };
+	int is_fifo = world.flags[i] & EVQ_FIFO;
+	int rc = evq_send(world.q[i], NULL, "12345", pick(6),
+	                  EVQ_SEND_OPTS(.expires_ms = pick(2) ? 1 + pick(2000) : 0, .delay_ms = is_fifo ? 0 : pick(300),
+	                                .group = groups[pick(is_fifo ? 3 : 4)], .dedup_id = ids[pick(COUNT(ids))]),
+	                  NULL);
+	ck_assert_msg(rc == 0 || rc == EVQ_FULL, "%s", evq_errname(rc));
 }
 
 static void
@@ -63,10 +90,7 @@ step(evq_batch *b)
 	int i = (int)pick(QUEUES);
 	size_t done;
 	switch (pick(12)) {
-	case 0: case 1: case 2:
-		(void)evq_send(world.q[i], NULL, "12345", pick(6),
-		               EVQ_SEND_OPTS(.expires_ms = pick(2) ? 1 + pick(2000) : 0, .delay_ms = pick(300)), NULL);
-		break;
+	case 0: case 1: case 2: send_one(i); break;
 	case 3: case 4: case 5: receive_some(i, b); break;
 	case 6: case 7: case 8: settle_one(); break;
 	case 9: clock_advance_ms(pick(300)); break;
@@ -98,7 +122,7 @@ START_TEST(what_was_sent_is_gone_or_alive_after_any_mixture)
 {
 	random_state = (uint64_t)_i * 7919 + 1;
 	memset(&world, 0, sizeof world);
-	open_world();
+	open_world(kinds[_i % KINDS]);
 	evq_batch *b = batch();
 	for (int i = 1; i <= 2000; i++) {
 		step(b);
@@ -126,7 +150,7 @@ conserve_suite(void)
 	TCase *tc = tcase_create("conserve");
 	tcase_add_checked_fixture(tc, store_setup, store_teardown);
 	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, what_was_sent_is_gone_or_alive_after_any_mixture, 0, 5);
+	tcase_add_loop_test(tc, what_was_sent_is_gone_or_alive_after_any_mixture, 0, 3 * KINDS);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -170,6 +170,27 @@ START_TEST(drop_takes_all_messages_and_nothing_of_other_queues)
 }
 END_TEST
 
+static const uint32_t kinds[] = { EVQ_FIFO, EVQ_FAIR, EVQ_FIFO | EVQ_CONTENT_DEDUP, EVQ_FAIR | EVQ_CONTENT_DEDUP };
+
+START_TEST(drop_takes_all_of_every_kind_and_the_name_may_be_of_another)
+{
+	char body[16];
+	evq_queue *q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = kinds[_i]));
+	for (int i = 0; i < 350; i++) {
+		snprintf(body, sizeof(body), "%d", i);
+		send_with(q, body, EVQ_SEND_OPTS(.group = i % 3 ? "a" : "b", .priority = i % 5, .dedup_id = i % 2 ? body : NULL));
+	}
+	take(q, 100);
+	ck_ok(evq_queue_drop(env, NULL, "q"));
+	verify_clean();
+	q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = kinds[(_i + 1) % COUNT(kinds)]));
+	for (int i = 0; i < 2; i++)
+		send_with(q, i ? "1" : "0", EVQ_SEND_OPTS(.group = "a", .dedup_id = i ? "1" : NULL));
+	take(q, 2);
+	ck_assert_uint_eq(stats(q).duplicates, 0);
+}
+END_TEST
+
 START_TEST(an_aborted_drop_leaves_everything)
 {
 	evq_queue *q = queue("q");
@@ -358,6 +379,7 @@ drop_suite(void)
 	tcase_add_test(t, a_dead_letter_cannot_be_dropped_before_every_source_lets_go);
 	tcase_add_test(t, drop_of_a_missing_queue_is_noqueue);
 	tcase_add_test(t, drop_takes_all_messages_and_nothing_of_other_queues);
+	tcase_add_loop_test(t, drop_takes_all_of_every_kind_and_the_name_may_be_of_another, 0, COUNT(kinds));
 	tcase_add_test(t, an_aborted_drop_leaves_everything);
 	tcase_add_test(t, a_name_lives_again_as_a_new_queue);
 	tcase_add_loop_test(t, every_call_on_a_dropped_queue_is_noqueue_for_ever, 0, COUNT(calls));

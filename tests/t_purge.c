@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Purging: every message that was there, in whatever state and of whatever size, and no other. */
+/* Purging: every message that was there, in whatever state and queue and of whatever size, and no other. */
 #include "support.h"
 
 static size_t
@@ -28,6 +28,32 @@ START_TEST(purge_takes_every_state)
 	ck_assert_uint_eq(s.bytes, 0);
 	ck_assert_int_eq(s.oldest_sent_at_ms, 0);
 	ck_assert_uint_eq(seen_count, 0);
+}
+END_TEST
+
+static const uint32_t kinds[] = { EVQ_FIFO, EVQ_FAIR, EVQ_FIFO | EVQ_CONTENT_DEDUP, EVQ_FAIR | EVQ_CONTENT_DEDUP };
+
+/* Leased, given back to come later, behind those, and visible: in groups of three. */
+START_TEST(purge_takes_every_state_of_every_kind)
+{
+	char body[16], group[2] = { 0 };
+	evq_queue *q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = kinds[_i]));
+	for (int i = 0; i < 300; i++) {
+		snprintf(body, sizeof(body), "%d", i);
+		group[0] = (char)('a' + i % 100 % 26);
+		send_with(q, body, EVQ_SEND_OPTS(.group = group, .priority = i % 3));
+	}
+	evq_batch *b = take(q, 50);
+	for (size_t i = 0; i < 50; i += 3)
+		ck_ok(evq_release(q, NULL, &evq_batch_at(b, i)->receipt, i % 2 ? 5000 : 0, 0));
+	ck_assert_uint_eq(purge(q), 300);
+	verify_clean();
+	evq_stats s = stats(q);
+	ck_assert_uint_eq(s.messages + s.bytes + s.visible + s.delayed + s.leased + s.blocked, 0);
+	ck_rc(evq_delete(q, NULL, &evq_batch_at(b, 1)->receipt), EVQ_STALE);
+	send_with(q, "0", EVQ_SEND_OPTS(.group = "a"));
+	take_one(q, "0");
+	ck_assert_uint_eq(stats(q).duplicates, 0);
 }
 END_TEST
 
@@ -153,6 +179,7 @@ purge_suite(void)
 	TCase *tc = tcase_create("purge");
 	tcase_add_checked_fixture(tc, store_setup, store_teardown);
 	tcase_add_test(tc, purge_takes_every_state);
+	tcase_add_loop_test(tc, purge_takes_every_state_of_every_kind, 0, COUNT(kinds));
 	tcase_add_test(tc, purge_of_nothing_is_none);
 	tcase_add_loop_test(tc, purge_works_in_slices_to_the_end, 0, COUNT(counts));
 	tcase_add_test(tc, purge_leaves_other_queues_alone);
