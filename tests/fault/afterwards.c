@@ -32,13 +32,13 @@ complain_finding(const evq_finding *f, void *arg)
 	complain(f->what, (int)f->id);
 }
 
-static int
-opens_clean(const char *dir)
+int
+opens_clean(const char *dir, evq_env **out)
 {
-	int rc = evq_env_open(dir, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .map_size = MAP_SIZE, .journal_size = 1 << 20), &env);
+	int rc = evq_env_open(dir, EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .map_size = MAP_SIZE, .journal_size = 1 << 20), out);
 	if (rc)
 		return complain("does not open", rc);
-	rc = evq_verify(env, complain_finding, NULL);
+	rc = evq_verify(*out, complain_finding, NULL);
 	return rc ? complain("evq_verify", rc) : 0;
 }
 
@@ -121,7 +121,7 @@ check_store(void)
 {
 	int where[MESSAGES] = { 0 };
 	int wrong = modes_are_tight();
-	if (opens_clean(store))
+	if (opens_clean(store, &env))
 		return 1;
 	wrong |= find_messages(where);
 	for (int i = 0; i < MESSAGES && !wrong; i++)
@@ -142,7 +142,7 @@ check_copy(int i)
 	snprintf(name, sizeof(name), "%s/data.mdb", copies[i]);
 	if (stat(name, &st) != 0)
 		return model->copied[i] ? complain("a copy is not there", i) : 0;
-	int wrong = opens_clean(copies[i]);
+	int wrong = opens_clean(copies[i], &env);
 	if (!wrong)
 		evq_env_close(env);
 	return wrong;

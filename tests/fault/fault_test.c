@@ -8,7 +8,9 @@
  * its memory and descriptors. Then the store is opened anew: it verifies clean and each message is where it
  * was acknowledged to be, or, where the call was never answered or answered EVQ_UNKNOWN, where it was before.
  *
- *   fault_test [--only ROW K]     one fault, for the debugger: ROW from 0
+ * There are two lives: a plain one, and one in which all is sent again that was not answered (again.c).
+ *
+ *   fault_test [--only LIFE ROW K]     one fault, for the debugger: LIFE and ROW from 0
  */
 #include "fault.h"
 
@@ -19,6 +21,7 @@
 #include <sys/wait.h>
 
 struct model *model;
+struct tally *tally;
 const char *const queue_names[PLACES] = { NULL, "q", "dead", "other" };
 char store[320], copies[2][330];
 int durability;
@@ -29,18 +32,25 @@ static const struct {
 	enum inject_kind kind;
 	enum inject_how how;
 	int error;
+	int lives; /* so many meet it */
 } rows[] = {
-	{ "EIO once", INJECT_DISK, INJECT_ONCE, EIO },
-	{ "ENOSPC once", INJECT_DISK, INJECT_ONCE, ENOSPC },
-	{ "EINTR once", INJECT_DISK, INJECT_ONCE, EINTR },
-	{ "short write", INJECT_DISK, INJECT_SHORT, ENOSPC },
-	{ "EIO for ever", INJECT_DISK, INJECT_FROM_THEN_ON, EIO },
-	{ "ENOSPC for ever", INJECT_DISK, INJECT_FROM_THEN_ON, ENOSPC },
-	{ "killed", INJECT_DISK, INJECT_KILL, 0 },
-	{ "no memory once", INJECT_MEMORY, INJECT_ONCE, ENOMEM },
-	{ "no memory for ever", INJECT_MEMORY, INJECT_FROM_THEN_ON, ENOMEM },
+	{ "EIO once", INJECT_DISK, INJECT_ONCE, EIO, 2 },
+	{ "ENOSPC once", INJECT_DISK, INJECT_ONCE, ENOSPC, 1 },
+	{ "EINTR once", INJECT_DISK, INJECT_ONCE, EINTR, 1 },
+	{ "short write", INJECT_DISK, INJECT_SHORT, ENOSPC, 2 },
+	{ "EIO for ever", INJECT_DISK, INJECT_FROM_THEN_ON, EIO, 2 },
+	{ "ENOSPC for ever", INJECT_DISK, INJECT_FROM_THEN_ON, ENOSPC, 1 },
+	{ "killed", INJECT_DISK, INJECT_KILL, 0, 2 },
+	{ "no memory once", INJECT_MEMORY, INJECT_ONCE, ENOMEM, 2 },
+	{ "no memory for ever", INJECT_MEMORY, INJECT_FROM_THEN_ON, ENOMEM, 1 },
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const struct {
+	void (*live)(void);
+	int (*check)(void);
+} lives[] = { { live, check_store }, { live_again, check_again } };
+#define LIVES ((int)(sizeof(lives) / sizeof(lives[0])))
 
 static int
 remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -60,13 +70,13 @@ open_descriptors(void)
 }
 
 static void
-live_with_a_fault(size_t row, unsigned at)
+live_with_a_fault(int life, size_t row, unsigned at)
 {
 	int descriptors = open_descriptors();
 	long allocations = inject.live;
 	alarm(30);
 	inject_arm(rows[row].kind, rows[row].how, rows[row].error, at);
-	live();
+	lives[life].live();
 	inject_disarm();
 	model->finished = inject.hits ? 1 : 2;
 	model->leaks = open_descriptors() != descriptors ? 1 : inject.live != allocations ? 2 : 0;
@@ -75,7 +85,7 @@ live_with_a_fault(size_t row, unsigned at)
 
 /* 0 a fault was met, 1 something is wrong, 2 the life has no at-th call. */
 static int
-try_fault(size_t row, unsigned at)
+try_fault(int life, size_t row, unsigned at)
 {
 	int status;
 	memset(model, 0, sizeof(*model));
@@ -85,7 +95,7 @@ try_fault(size_t row, unsigned at)
 	fflush(stdout);
 	pid_t pid = fork();
 	if (pid == 0)
-		live_with_a_fault(row, at);
+		live_with_a_fault(life, row, at);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return complain("fork", 0);
 	int killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && rows[row].how == INJECT_KILL;
@@ -94,9 +104,9 @@ try_fault(size_t row, unsigned at)
 		wrong = complain("ended by a signal", WTERMSIG(status));
 	if (model->leaks)
 		wrong = complain("descriptors (1) or memory (2) not given back", model->leaks);
-	wrong |= check_store() || check_copy(0) || check_copy(1);
+	wrong |= lives[life].check() || check_copy(0) || check_copy(1);
 	if (wrong)
-		printf("fault_test: row %zu (%s), call %u: %s\n", row, rows[row].name, at, complaint);
+		printf("fault_test: life %d, row %zu (%s), call %u: %s\n", life, row, rows[row].name, at, complaint);
 	return wrong ? 1 : model->finished == 2 ? 2 : 0;
 }
 
@@ -137,29 +147,54 @@ make_top(void)
 		snprintf(copies[i], sizeof(copies[i]), "%s/copy%d", top, i);
 }
 
+/* Every call of a life fails once. */
+static int
+try_all(int life, size_t row, int *wrong)
+{
+	int rc = 0, faults = 0;
+	for (unsigned at = 1; rc != 2 && faults < 10000; at++) {
+		rc = try_fault(life, row, at);
+		*wrong += rc == 1;
+		faults += rc != 2;
+	}
+	return faults;
+}
+
+static void *
+shared(size_t len)
+{
+	return mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+/* Of both there must have been some, or nothing was tried. */
+static int
+have_met_both(void)
+{
+	int had_happened = tally->repeats[1] + tally->unknown[1], had_not = tally->repeats[0] + tally->unknown[0];
+	printf("fault_test: sends of unknown outcome that were repeated: %d had happened, %d had not\n", had_happened, had_not);
+	return had_happened > 0 && had_not > 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	int wrong = 0, faults = 0, kinds = 0;
 	make_top();
 	umask(0);
-	model = mmap(NULL, sizeof(*model), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	model = shared(sizeof(*model));
+	tally = shared(sizeof(*tally));
 	live(); /* what the C library allocates once is allocated now */
-	if (argc == 4 && !strcmp(argv[1], "--only")) /* what it leaves is kept, to be looked at */
-		return try_fault((size_t)atoi(argv[2]) % ROWS, (unsigned)atoi(argv[3])) == 1;
+	if (argc == 5 && !strcmp(argv[1], "--only")) /* what it leaves is kept, to be looked at */
+		return try_fault(atoi(argv[2]) % LIVES, (size_t)atoi(argv[3]) % ROWS, (unsigned)atoi(argv[4])) == 1;
 	wrong += refuses_network_file_systems();
 	for (size_t row = 0; row < ROWS; row++) {
-		int rc = 0, of_row = 0;
 		if (rows[row].kind == INJECT_MEMORY && !INJECT_MALLOC)
 			continue;
-		for (unsigned at = 1; rc != 2 && of_row < 10000; at++) {
-			rc = try_fault(row, at);
-			wrong += rc == 1;
-			of_row += rc != 2;
-		}
-		faults += of_row;
+		for (int life = 0; life < rows[row].lives; life++)
+			faults += try_all(life, row, &wrong);
 		kinds++;
 	}
+	wrong += !have_met_both();
 	nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 	rmdir(top);
 	printf("fault_test: %d faults of %d kinds: %s\n", faults, kinds, wrong ? "WRONG" : "ok");

@@ -36,8 +36,8 @@ open_store(evq_env **out)
 }
 
 /* Of any length; which one it is stands at its beginning. */
-static evq_buf
-body_of(unsigned i)
+evq_buf
+fault_body(unsigned i)
 {
 	static unsigned char bodies[MESSAGES][LEN_MAX];
 	bodies[i][0] = (unsigned char)i;
@@ -75,7 +75,7 @@ send_to(int place, unsigned from, unsigned count)
 {
 	evq_buf bodies[MESSAGES];
 	for (unsigned i = 0; i < count; i++)
-		bodies[i] = body_of(from + i);
+		bodies[i] = fault_body(from + i);
 	want_all(from, count, place);
 	all_answered(from, count,
 	             count == 1 ? evq_send(queues[place], NULL, bodies[0].data, bodies[0].len, NULL, NULL) :
@@ -155,7 +155,7 @@ one_transaction(unsigned sends)
 {
 	evq_txn *txn = NULL;
 	evq_receipt r;
-	evq_buf body = body_of(sends);
+	evq_buf body = fault_body(sends);
 	struct thing *gone = NULL;
 	int rc = evq_begin(env, &txn);
 	if (rc)
