@@ -115,6 +115,9 @@ model__msg_take(struct m_queue *q, evq_id id, struct m_msg *out)
 
 	*out = *msg;
 	*msg = q->msgs[--q->count];
+	if (out->in_turn)
+		model__turn_forget(q, out->priority, out->content->group);
+	out->in_turn = false;
 }
 
 void
@@ -131,7 +134,7 @@ model__queue_clear(struct m_queue *q)
 {
 	for (size_t i = 0; i < q->count; i++)
 		model_content_free(q->msgs[i].content);
-	q->count = 0;
+	q->count = q->tenant_count = 0;
 }
 
 /* ---- queues of the store ---- */
@@ -182,11 +185,27 @@ clone_queue(struct m_queue *to, const struct m_queue *from)
 {
 	*to = *from;
 	to->cap = from->count;
-	to->msgs = need(malloc((from->count + 1) * sizeof(*to->msgs)));
-	if (from->count > 0)
-		memcpy(to->msgs, from->msgs, from->count * sizeof(*to->msgs));
+	to->known_cap = from->known_count;
+	to->tenant_cap = from->tenant_count;
+	to->msgs = duplicate(from->msgs, from->count * sizeof(*to->msgs));
+	to->known = duplicate(from->known, from->known_count * sizeof(*to->known));
+	to->tenants = duplicate(from->tenants, from->tenant_count * sizeof(*to->tenants));
 	for (size_t i = 0; i < to->count; i++)
 		to->msgs[i].content->refs++;
+	for (size_t i = 0; i < to->known_count; i++)
+		if (to->known[i].content != NULL)
+			to->known[i].content->refs++;
+}
+
+/* All that it holds; q itself is the array's. */
+void
+model__queue_free(struct m_queue *q)
+{
+	model__queue_clear(q);
+	model__forget(q);
+	free(q->msgs);
+	free(q->known);
+	free(q->tenants);
 }
 
 struct model *
@@ -209,10 +228,8 @@ model_free(struct model *m)
 {
 	if (m == NULL)
 		return;
-	for (size_t i = 0; i < m->queue_count; i++) {
-		model__queue_clear(&m->queues[i]);
-		free(m->queues[i].msgs);
-	}
+	for (size_t i = 0; i < m->queue_count; i++)
+		model__queue_free(&m->queues[i]);
 	free(m->queues);
 	free(m->told.at);
 	free(m);

@@ -24,7 +24,8 @@ bounds_hold(const struct m_attrs *a)
 {
 	return within(a->visibility, 1, 12 * HOUR_MS) && within(a->delay, 0, YEAR_MS)
 	    && within(a->retention, 0, CENTURY_MS) && within(a->retry_min, 1, YEAR_MS)
-	    && within(a->retry_max, 1, YEAR_MS) && a->retry_min <= a->retry_max && a->max_body_len <= EVQ_BODY_MAX;
+	    && within(a->retry_max, 1, YEAR_MS) && a->retry_min <= a->retry_max && within(a->dedup, 1, YEAR_MS)
+	    && a->max_body_len <= EVQ_BODY_MAX;
 }
 
 static int64_t
@@ -47,7 +48,16 @@ effective(const evq_queue_attrs *in, struct m_attrs *out)
 	out->max_body_len = in->max_body_len == 0 ? 1048576 : in->max_body_len;
 	out->retry_min = or_default(in->retry_min_ms, 1000);
 	out->retry_max = or_default(in->retry_max_ms, 900000);
+	out->dedup = or_default(in->dedup_ms, 300000);
 	out->flags = in->flags;
+}
+
+static bool
+flags_hold(uint32_t flags)
+{
+	const uint32_t known = EVQ_FIFO | EVQ_CONTENT_DEDUP | EVQ_EXPIRE_TO_DEAD_LETTER | EVQ_FAIR;
+
+	return (flags & ~known) == 0 && (flags & (EVQ_FIFO | EVQ_FAIR)) != (EVQ_FIFO | EVQ_FAIR);
 }
 
 static int
@@ -81,12 +91,10 @@ attrs_check(const struct model *m, const char *name, const evq_queue_attrs *in, 
 	int rc;
 
 	effective(in, out);
-	if (in->dedup_ms != 0)
-		return ENOTSUP;
-	if (!bounds_hold(out) || (in->flags & ~(uint32_t)EVQ_EXPIRE_TO_DEAD_LETTER) != 0)
+	if (!bounds_hold(out) || !flags_hold(in->flags))
 		return EINVAL;
 	if (out->dead_letter == NULL)
-		return out->max_receives > 0 || out->flags != 0 ? EINVAL : 0;
+		return out->max_receives > 0 || (out->flags & EVQ_EXPIRE_TO_DEAD_LETTER) != 0 ? EINVAL : 0;
 	if ((rc = name_check(out->dead_letter)) != 0)
 		return rc;
 	return makes_cycle(m, name, out->dead_letter) ? EINVAL : 0;
@@ -130,11 +138,14 @@ model_open(struct model *m, const char *name, const evq_queue_attrs *create)
 int
 model_set_attrs(struct model *m, struct m_queue *q, const evq_queue_attrs *attrs)
 {
+	const uint32_t fixed = EVQ_FIFO | EVQ_CONTENT_DEDUP | EVQ_FAIR;
 	struct m_attrs checked;
 	int rc = attrs_check(m, q->name, attrs, &checked);
 
 	if (rc != 0)
 		return rc;
+	if (((checked.flags ^ q->attrs.flags) & fixed) != 0)
+		return EINVAL;
 	q->attrs = checked;
 	need_dead_letter(m, &checked);
 	return 0;
@@ -164,8 +175,7 @@ model_drop(struct model *m, const char *name)
 		return EVQ_NOQUEUE;
 	if (is_dead_letter(m, name))
 		return EBUSY;
-	model__queue_clear(q);
-	free(q->msgs);
+	model__queue_free(q);
 	*q = m->queues[--m->queue_count];
 	return 0;
 }

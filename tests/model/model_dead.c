@@ -38,7 +38,7 @@ model__backoff(struct model *m, struct m_queue *q, struct m_msg *msg, uint32_t r
 	int64_t d = backoff_ms(q, receives);
 
 	msg->expiry_follows = model_expired(m, msg);
-	msg->due_lo = capped(msg, m->now + d / 2);
+	msg->due_lo = capped(msg, m->now + d - d / 2);
 	msg->due_hi = capped(msg, m->now + d);
 	msg->due = msg->due_lo;
 	if (msg->expiry_follows)
@@ -46,6 +46,7 @@ model__backoff(struct model *m, struct m_queue *q, struct m_msg *msg, uint32_t r
 	msg->open_due = true;
 	msg->leased = false;
 	msg->token = 0;
+	model__turn_end(q, msg);
 }
 
 static void
@@ -71,7 +72,7 @@ arrive(struct model *m, struct m_queue *to, struct m_msg *msg)
 	msg->leased = false;
 	msg->token = 0;
 	msg->open_due = msg->expiry_follows = false;
-	model__msg_add(to, msg);
+	model__turn_give(to, model__msg_add(to, msg));
 }
 
 /* False and nothing done when the dead letter has no room. */
@@ -113,18 +114,26 @@ model__clear(struct model *m, struct m_queue *q, evq_id id)
 	model__tell(m, EVQ_EVENT_EXPIRED, q->name, id, NULL);
 }
 
-/* Follows the library in what it says it has cleared, where that had expired indeed. */
+/* Follows the library in what it says it has cleared, where that had expired indeed; as far as message id of q. */
 void
-model_clear_seen(struct model *m)
+model__clear_before(struct model *m, const struct m_queue *q, evq_id id)
 {
 	for (size_t i = 0; m->seen != NULL && i < m->seen->count; i++) {
 		const struct m_event *e = &m->seen->at[i];
-		struct m_queue *q = model_queue(m, e->queue);
-		struct m_msg *msg = q == NULL ? NULL : model_msg(q, e->id);
+		struct m_queue *its = model_queue(m, e->queue);
+		struct m_msg *msg = its == NULL ? NULL : model_msg(its, e->id);
 
-		if (msg != NULL && !msg->open_due && model_expired(m, msg) && model__was_cleared(m, q, e->id))
-			model__clear(m, q, e->id);
+		if (q != NULL && its == q && e->id == id)
+			return;
+		if (msg != NULL && !msg->open_due && model_expired(m, msg) && model__was_cleared(m, its, e->id))
+			model__clear(m, its, e->id);
 	}
+}
+
+void
+model_clear_seen(struct model *m)
+{
+	model__clear_before(m, NULL, 0);
 }
 
 /* ---- redrive ---- */
@@ -175,6 +184,23 @@ redrive_one(struct model *m, struct redrive *r, const struct m_msg *msg)
 		move_back(m, r, to, msg->id);
 }
 
+/* Not what is leased, nor in a FIFO queue what is behind such a one. */
+bool
+model_redrivable(const struct model *m, const struct m_queue *dead, const struct m_msg *msg)
+{
+	int state = model_state(m, dead, msg);
+
+	if (state == 0 || state == EVQ_LEASED)
+		return false;
+	for (size_t i = 0; model_is(dead, EVQ_FIFO) && i < dead->count; i++) {
+		const struct m_msg *other = &dead->msgs[i];
+
+		if (other->id < msg->id && model_same_group(other, msg) && model_state(m, dead, other) == EVQ_LEASED)
+			return false;
+	}
+	return true;
+}
+
 static void
 redrive_all(struct model *m, struct redrive *r, model_match_fn *match, void *arg)
 {
@@ -183,9 +209,8 @@ redrive_all(struct model *m, struct redrive *r, model_match_fn *match, void *arg
 	model_order(r->dead, &order);
 	for (size_t i = 0; i < order.count && r->moved < r->max; i++) {
 		const struct m_msg *msg = model_msg(r->dead, order.at[i]);
-		int state = model_state(m, msg);
 
-		if (state != EVQ_VISIBLE && state != EVQ_DELAYED)
+		if (!model_redrivable(m, r->dead, msg))
 			continue;
 		if (match == NULL || match(msg, arg))
 			redrive_one(m, r, msg);
@@ -216,6 +241,7 @@ model_purge(struct m_queue *q)
 	size_t count = q->count;
 
 	model__queue_clear(q);
+	model__forget(q);
 	q->did.purged += count;
 	return count;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sending: the two limits that depend on the state of the queue (the length of
- * a body and the quota), and the times a new message starts with. What is
- * wrong with a call by itself, whatever the state, is not asked here.
+ * a body and the quota, which only new messages take from), and the times a new
+ * message starts with. What is wrong with a call by itself, whatever the state,
+ * is not asked here.
  */
 #include "model.h"
 
@@ -25,16 +26,17 @@ model__fits(const struct m_queue *q, uint64_t messages, uint64_t bytes)
 }
 
 int
-model_send_check(const struct m_queue *q, const evq_buf *bodies, size_t count)
+model_send_check(const struct m_queue *q, const evq_buf *bodies, size_t count, const struct m_fate *fates)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, messages = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		if (bodies[i].len > q->attrs.max_body_len)
 			return EVQ_TOOBIG;
-		bytes += bodies[i].len;
+		bytes += fates[i].repeat ? 0 : bodies[i].len;
+		messages += !fates[i].repeat;
 	}
-	return model__fits(q, count, bytes) ? 0 : EVQ_FULL;
+	return messages == 0 || model__fits(q, messages, bytes) ? 0 : EVQ_FULL;
 }
 
 static int64_t
@@ -56,7 +58,7 @@ delay_of(const struct m_queue *q, const evq_send_opts *opts)
 }
 
 static void
-send_one(struct model *m, struct m_queue *q, const evq_buf *body, const evq_send_opts *opts, evq_id id)
+send_one(struct model *m, struct m_queue *q, const evq_buf *body, const evq_send_opts *opts, evq_id id, size_t k)
 {
 	struct m_msg msg = { .id = id };
 
@@ -67,17 +69,28 @@ send_one(struct model *m, struct m_queue *q, const evq_buf *body, const evq_send
 	msg.due = m->now + delay_of(q, opts);
 	if (msg.expiry > 0 && msg.due > msg.expiry)
 		msg.due = msg.expiry;
+	model__remember(m, q, &msg, opts, k);
 	model__msg_add(q, &msg);
+	if (msg.due <= m->now)
+		model__turn_give(q, model_msg(q, id));
 	q->did.sent++;
 }
 
+/* ids: of each message, what the library gave. */
 void
 model_send(struct model *m, struct m_queue *q, const evq_buf *bodies, size_t count, const evq_send_opts *opts,
-           evq_id first)
+           const struct m_fate *fates, evq_id *ids)
 {
-	if (first <= m->last_id)
-		m->broken = "the id given is not greater than every id before it";
-	for (size_t i = 0; i < count; i++)
-		send_one(m, q, &bodies[i], opts, first + i);
-	m->last_id = first + count - 1;
+	for (size_t i = 0; i < count; i++) {
+		if (fates[i].repeat) {
+			if (ids[i] != (fates[i].first != 0 ? fates[i].first : ids[fates[i].sent_now]))
+				m->broken = "the id of a repeat is not that of the first";
+			q->did.duplicates++;
+			continue;
+		}
+		if (ids[i] <= m->last_id)
+			m->broken = "the id given is not greater than every id before it";
+		send_one(m, q, &bodies[i], opts, ids[i], i);
+		m->last_id = ids[i];
+	}
 }

@@ -60,10 +60,13 @@ model_delete(struct model *m, struct m_queue *q, const struct m_ticket *t)
 }
 
 static void
-set_due(struct m_msg *msg, int64_t due, bool leased)
+set_due(const struct model *m, struct m_queue *q, struct m_msg *msg, int64_t due, bool leased)
 {
+	model__turn_end(q, msg);
 	msg->due = msg->expiry > 0 && due > msg->expiry ? msg->expiry : due;
 	msg->leased = leased;
+	if (msg->due <= m->now)
+		model__turn_give(q, msg);
 }
 
 int
@@ -74,7 +77,7 @@ model_extend(struct model *m, struct m_queue *q, const struct m_ticket *t, int64
 
 	if (rc != 0)
 		return rc;
-	set_due(msg, m->now + (visibility == 0 ? q->attrs.visibility : visibility), true);
+	set_due(m, q, msg, m->now + (visibility == 0 ? q->attrs.visibility : visibility), true);
 	msg->token = ++m->last_token;
 	return 0;
 }
@@ -108,7 +111,7 @@ model_release(struct model *m, struct m_queue *q, const struct m_ticket *t, int6
 	else if (delay == EVQ_BACKOFF)
 		model__backoff(m, q, msg, counted);
 	else
-		set_due(msg, m->now + delay, false);
+		set_due(m, q, msg, m->now + delay, false);
 	return 0;
 }
 

@@ -29,35 +29,64 @@ text_of(size_t len)
 
 /* ---- sending ---- */
 
+/* With a group where there must be one, so that but one thing is wrong. */
 static int
 send_with(struct run *r, evq_queue *q, const evq_send_opts *opts)
 {
+	evq_send_opts grouped = *opts;
 	evq_id id = 4711;
-	int rc = evq_send(q, r->txn, "body", 4, opts, &id);
+	int rc;
 
+	if (grouped.group == NULL)
+		grouped.group = "g";
+	rc = evq_send(q, r->txn, "body", 4, &grouped, &id);
 	if (id != 4711)
 		differ(r, "a refused send wrote to id_out");
 	return rc;
 }
+
+#define GROUPED EVQ_SEND_OPTS(.group = "g")
 
 static struct verdict
 bad_send(struct run *r, evq_queue *q)
 {
 	const evq_buf bodies[2] = { { "x", 1 }, { NULL, 3 } };
 
-	switch (below(r, 12)) {
+	switch (below(r, 13)) {
 	case 0: REFUSED("send, no queue", EINVAL, evq_send(NULL, r->txn, "x", 1, NULL, NULL));
-	case 1: REFUSED("send, NULL body", EINVAL, evq_send(q, r->txn, NULL, 1, NULL, NULL));
+	case 1: REFUSED("send, NULL body", EINVAL, evq_send(q, r->txn, NULL, 1, GROUPED, NULL));
 	case 2: REFUSED("send, priority 128", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.priority = 128)));
 	case 3: REFUSED("send, priority -129", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.priority = -129)));
 	case 4: REFUSED("send, delay -2", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.delay_ms = -2)));
 	case 5: REFUSED("send, delay over a year", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.delay_ms = 365 * DAY_MS + 1)));
 	case 6: REFUSED("send, expires NONE", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.expires_ms = EVQ_NONE)));
 	case 7: REFUSED("send, expires too late", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.expires_ms = INT64_C(3155760000001))));
-	case 8: REFUSED("send, dedup_id", ENOTSUP, send_with(r, q, EVQ_SEND_OPTS(.dedup_id = "x")));
-	case 9: REFUSED("send_batch, NULL bodies", EINVAL, evq_send_batch(q, r->txn, NULL, 2, NULL, NULL));
-	case 10: REFUSED("send_batch, a NULL body", EINVAL, evq_send_batch(q, r->txn, bodies, 2, NULL, NULL));
-	default: REFUSED("send_batch, 10001", E2BIG, evq_send_batch(q, r->txn, bodies, EVQ_BATCH_MAX + 1, NULL, NULL));
+	case 8: REFUSED("send, empty dedup_id", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.dedup_id = "")));
+	case 9: REFUSED("send, dedup_id of 129", EVQ_TOOBIG, send_with(r, q, EVQ_SEND_OPTS(.dedup_id = text_of(129))));
+	case 10: REFUSED("send_batch, NULL bodies", EINVAL, evq_send_batch(q, r->txn, NULL, 2, GROUPED, NULL));
+	case 11: REFUSED("send_batch, a NULL body", EINVAL, evq_send_batch(q, r->txn, bodies, 2, GROUPED, NULL));
+	default: REFUSED("send_batch, 10001", E2BIG, evq_send_batch(q, r->txn, bodies, EVQ_BATCH_MAX + 1, GROUPED, NULL));
+	}
+}
+
+/* Also where it would be a repeat. */
+static struct verdict
+bad_fifo_send(struct run *r, evq_queue *q, const struct m_queue *mq)
+{
+	const evq_buf bodies[2] = { { "x", 1 }, { "y", 1 } };
+	const char *dedup_id = one_in(r, 2) ? "d" : NULL;
+	const struct m_known *known = mq->known_count == 0 ? NULL : &mq->known[below(r, mq->known_count)];
+
+	if (!model_is(mq, EVQ_FIFO))
+		return bad_send(r, q);
+	if (known != NULL && known->k == 0 && one_in(r, 2))
+		dedup_id = known->dedup_id;
+	switch (below(r, 5)) {
+	case 0: REFUSED("FIFO: send, no options", EINVAL, evq_send(q, r->txn, "x", 1, NULL, NULL));
+	case 1: REFUSED("FIFO: send, no group", EINVAL, evq_send(q, r->txn, "x", 1, EVQ_SEND_OPTS(.dedup_id = dedup_id), NULL));
+	case 2: REFUSED("FIFO: send_batch, no group", EINVAL, evq_send_batch(q, r->txn, bodies, 2, EVQ_SEND_OPTS(.dedup_id = dedup_id), NULL));
+	case 3: REFUSED("FIFO: send, delay 1", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.delay_ms = 1, .dedup_id = dedup_id)));
+	default: REFUSED("FIFO: send, delay NONE", EINVAL, send_with(r, q, EVQ_SEND_OPTS(.delay_ms = EVQ_NONE, .dedup_id = dedup_id)));
 	}
 }
 
@@ -169,6 +198,20 @@ bad_bury(struct run *r, evq_queue *q, const struct m_ticket *t)
 
 /* ---- queues and the rest ---- */
 
+/* What a queue is can't be changed. */
+static struct verdict
+bad_kind(struct run *r, evq_queue *q, const struct m_queue *mq)
+{
+	evq_queue_attrs attrs = { .size = sizeof(attrs), .flags = mq->attrs.flags & (uint32_t)~EVQ_EXPIRE_TO_DEAD_LETTER };
+
+	switch (below(r, 3)) {
+	case 0: attrs.flags ^= EVQ_FIFO; break;
+	case 1: attrs.flags ^= EVQ_FAIR; break;
+	default: attrs.flags ^= EVQ_CONTENT_DEDUP; break;
+	}
+	REFUSED("set_attrs, another kind", EINVAL, evq_queue_set_attrs(q, r->txn, &attrs));
+}
+
 static struct verdict
 bad_queue(struct run *r, evq_queue *q)
 {
@@ -191,7 +234,7 @@ bad_queue(struct run *r, evq_queue *q)
 	case 11: REFUSED("drop, bad name", EINVAL, evq_queue_drop(r->env, r->txn, "a/b"));
 	case 12: REFUSED("drop, name of 81", EVQ_TOOBIG, evq_queue_drop(r->env, r->txn, text_of(81)));
 	case 13: REFUSED("set_attrs, NULL", EINVAL, evq_queue_set_attrs(q, r->txn, NULL));
-	default: REFUSED("set_attrs, dedup", ENOTSUP, evq_queue_set_attrs(q, r->txn, EVQ_QUEUE_ATTRS(.dedup_ms = 1)));
+	default: REFUSED("open, FIFO and fair", EINVAL, evq_queue_open(r->env, text_of(80), EVQ_QUEUE_ATTRS(.flags = EVQ_FIFO | EVQ_FAIR), &out));
 	}
 }
 
@@ -215,14 +258,14 @@ bad_size(struct run *r, evq_queue *q)
 	struct {
 		evq_send_opts known;
 		uint64_t unknown[2];
-	} later = { { .size = sizeof(later) }, { 0, 1 } };
+	} later = { { .size = sizeof(later), .group = "g" }, { 0, 1 } };
 	evq_receive_opts receive_none = { .size = 0 };
 	evq_peek_opts peek_short = { .size = sizeof(size_t) };
 	evq_redrive_opts redrive_none = { .size = 0 };
 	size_t moved;
 
 	switch (below(r, 5)) {
-	case 0: REFUSED("send, options of a later header", E2BIG, send_with(r, q, &later.known));
+	case 0: REFUSED("send, options of a later header", E2BIG, evq_send(q, r->txn, "x", 1, &later.known, NULL));
 	case 1: REFUSED("send, size 3", EINVAL, send_with(r, q, &(evq_send_opts){ .size = 3 }));
 	case 2: REFUSED("receive, size 0", EINVAL, receive_with(r, q, &receive_none));
 	case 3: REFUSED("peek, size too small", EINVAL, evq_peek(q, &peek_short, r->batch));
@@ -237,8 +280,8 @@ bad_body(struct run *r, evq_queue *q, const struct m_queue *mq)
 	evq_buf bodies[2] = { { "x", 1 }, { r->bytes, mq->attrs.max_body_len + (size_t)1 } };
 
 	if (one_in(r, 2))
-		REFUSED("send, body too long", EVQ_TOOBIG, evq_send(q, r->txn, bodies[1].data, bodies[1].len, NULL, NULL));
-	REFUSED("send_batch, a body too long", EVQ_TOOBIG, evq_send_batch(q, r->txn, bodies, 2, NULL, NULL));
+		REFUSED("send, body too long", EVQ_TOOBIG, evq_send(q, r->txn, bodies[1].data, bodies[1].len, GROUPED, NULL));
+	REFUSED("send_batch, a body too long", EVQ_TOOBIG, evq_send_batch(q, r->txn, bodies, 2, GROUPED, NULL));
 }
 
 /* Nothing to do is no mistake. */
@@ -248,7 +291,7 @@ empty(struct run *r, evq_queue *q)
 	int rcs[1];
 
 	if (one_in(r, 2))
-		REFUSED("send_batch of none", 0, evq_send_batch(q, r->txn, &(evq_buf){ "x", 1 }, 0, NULL, NULL));
+		REFUSED("send_batch of none", 0, evq_send_batch(q, r->txn, &(evq_buf){ "x", 1 }, 0, GROUPED, NULL));
 	REFUSED("delete_batch of none", 0, evq_delete_batch(q, r->txn, &r->foreign.r, 0, rcs));
 }
 
@@ -257,7 +300,7 @@ judge(struct run *r, evq_queue *q, const struct m_queue *mq)
 {
 	struct m_ticket t;
 
-	switch (below(r, 11)) {
+	switch (below(r, 13)) {
 	case 0: return bad_send(r, q);
 	case 1: return bad_headers(r, q);
 	case 2: return bad_receive(r, q);
@@ -268,6 +311,8 @@ judge(struct run *r, evq_queue *q, const struct m_queue *mq)
 	case 7: return empty(r, q);
 	case 8: return pick_live(r, mq, &t) ? bad_settle(r, q, &t) : bad_send(r, q);
 	case 9: return pick_live(r, mq, &t) && mq->attrs.dead_letter != NULL ? bad_bury(r, q, &t) : bad_headers(r, q);
+	case 10: return bad_fifo_send(r, q, mq);
+	case 11: return bad_kind(r, q, mq);
 	default: return bad_queue(r, q);
 	}
 }

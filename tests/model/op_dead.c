@@ -41,13 +41,18 @@ match_delivery(const evq_delivery *d, void *arg)
 {
 	const struct wish *w = arg;
 	const struct m_msg *msg = model_msg(w->dead, d->id);
+	int state;
 
 	if (msg == NULL)
 		differ(w->r, "redrive: asked about message %llu, which is not in %s", (unsigned long long)d->id,
 		       w->dead->name);
-	if (model_state(w->r->m, msg) != EVQ_VISIBLE && model_state(w->r->m, msg) != EVQ_DELAYED)
-		differ(w->r, "redrive: asked about message %llu, which is leased or expired", (unsigned long long)d->id);
-	compare_delivery(w->r, w->dead, msg, d, model_state(w->r->m, msg));
+	if (!model_redrivable(w->r->m, w->dead, msg))
+		differ(w->r, "redrive: asked about message %llu, which is leased, blocked or expired",
+		       (unsigned long long)d->id);
+	state = model_state(w->r->m, w->dead, msg);
+	if (state == EVQ_BLOCKED && d->state == EVQ_VISIBLE) /* those that are in its way move before it */
+		state = EVQ_VISIBLE;
+	compare_delivery(w->r, w->dead, msg, d, state);
 	return wanted(w, d->id, d->priority, d->dead_reason) ? -1 : 0;
 }
 

@@ -28,7 +28,7 @@ pick_after(struct run *r, const struct m_queue *q)
 	for (size_t i = 0; i < r->pool_count; i++) {
 		const struct m_ticket *t = &r->pool[(from + i) % r->pool_count];
 
-		if (t->uid == q->uid && !t->damaged && !t->foreign)
+		if (t->uid == q->uid && !t->damaged && !t->foreign && (t->peeked || !model_is(q, EVQ_FIFO)))
 			return t;
 	}
 	return NULL;

@@ -56,7 +56,12 @@ receive(struct run *r, struct m_queue *q, const evq_receive_opts *opts)
 	got = evq_receive(handle, r->txn, opts, r->batch);
 	say_more(r, " = %s", rc_name(got));
 	run_look(r);
+	r->order.count = 0;
+	for (size_t i = 0; i < evq_batch_count(r->batch); i++)
+		model_ids_add(&r->order, evq_batch_at(r->batch, i)->id);
+	r->m->got = &r->order;
 	want = model_receive(r->m, q, opts, &r->ids);
+	r->m->got = NULL;
 	say_ids(r, &r->ids);
 	if (want != got)
 		differ(r, "evq_receive from %s: expected %s and %zu messages, got %s and %zu", q->name, rc_name(want),
@@ -89,7 +94,7 @@ draw_max_bytes(struct run *r, const struct m_queue *q)
 	for (size_t i = 0; i < r->ids.count && few > 0; i++) {
 		const struct m_msg *msg = model_msg(q, r->ids.at[i]);
 
-		if (model_state(r->m, msg) != EVQ_VISIBLE)
+		if (model_state(r->m, q, msg) != EVQ_VISIBLE)
 			continue;
 		sum += msg->content->len;
 		few--;

@@ -103,8 +103,9 @@ op_deadlock(struct run *r)
 	say(r, "calls on %s without the transaction", mq->name);
 	q = store_queue(r, mq);
 	expect_rc(r, "evq_begin", EDEADLK, evq_begin(r->env, &second));
-	expect_rc(r, "evq_send", EDEADLK, evq_send(q, NULL, "x", 1, NULL, &id));
-	expect_rc(r, "evq_send_batch", EDEADLK, evq_send_batch(q, NULL, &(evq_buf){ "x", 1 }, 1, NULL, &id));
+	expect_rc(r, "evq_send", EDEADLK, evq_send(q, NULL, "x", 1, EVQ_SEND_OPTS(.group = "g"), &id));
+	expect_rc(r, "evq_send_batch", EDEADLK,
+	          evq_send_batch(q, NULL, &(evq_buf){ "x", 1 }, 1, EVQ_SEND_OPTS(.group = "g"), &id));
 	expect_rc(r, "evq_receive", EDEADLK, evq_receive(q, NULL, NULL, r->batch));
 	expect_rc(r, "evq_purge", EDEADLK, evq_purge(q, NULL, &n));
 	expect_rc(r, "evq_redrive", EDEADLK, evq_redrive(q, NULL, NULL, &n));

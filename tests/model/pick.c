@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-const char *const queue_names[] = { "a", "b", "c", "work", "ret", "edl", "edl.dead", "quota", "tmp-1", "tmp-2",
-	                            "tmp-3", "Zeta_9", "quarter.long-name.0123456789.0123456789.0123456789" };
+const char *const queue_names[] = { "a", "b", "c", "work", "ret", "edl", "edl.dead", "quota", "fifo", "fifo.dead",
+	                            "fifo.ret", "fair", "fair.ret", "dup", "tmp-1", "tmp-2", "tmp-3", "Zeta_9",
+	                            "quarter.long-name.0123456789.0123456789.0123456789" };
 const size_t queue_name_count = sizeof(queue_names) / sizeof(*queue_names);
 
 const char *
@@ -35,7 +36,8 @@ struct m_ticket
 ticket_of(const struct m_queue *q, const struct m_msg *msg)
 {
 	return (struct m_ticket){ .r = msg->receipt, .uid = q->uid, .id = msg->id, .token = msg->token, .due = msg->due,
-		                  .priority = msg->priority };
+		                  .priority = msg->priority, .in_turn = msg->in_turn, .turn = msg->turn,
+		                  .group = msg->content->group };
 }
 
 void
@@ -65,6 +67,7 @@ pick_live(struct run *r, const struct m_queue *q, struct m_ticket *out)
 
 		if (msg->token != 0 && !model_expired(r->m, msg)) {
 			*out = ticket_of(q, msg);
+			out->in_turn = false; /* it was leased then */
 			return true;
 		}
 	}
