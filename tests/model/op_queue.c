@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FIRST 15 /* of the names are there from the start */
+#define KIND ((uint32_t)(EVQ_FIFO | EVQ_FAIR | EVQ_CONTENT_DEDUP))
+
 static evq_queue_attrs
 first_attrs(const char *name)
 {
@@ -28,6 +31,19 @@ first_attrs(const char *name)
 		{ "edl.dead", { .max_messages = 14, .retention_ms = 20000 } },
 		{ "quota", { .max_messages = 15, .max_bytes = 20000, .max_body_len = 5000, .delay_ms = 300,
 		             .retention_ms = 8000 } },
+		{ "fifo", { .flags = EVQ_FIFO, .visibility_ms = 1500, .max_receives = 2, .dead_letter = "fifo.dead",
+		            .retry_min_ms = 100 } },
+		{ "fifo.dead", { .flags = EVQ_FIFO, .visibility_ms = 800, .max_receives = 1, .dead_letter = "fair",
+		                 .retention_ms = 9000, .dedup_ms = 4000 } },
+		{ "fifo.ret", { .flags = EVQ_FIFO | EVQ_CONTENT_DEDUP | EVQ_EXPIRE_TO_DEAD_LETTER, .retention_ms = 2500,
+		                .delay_ms = 200, .max_receives = 3, .dead_letter = "edl.dead", .retry_min_ms = 200,
+		                .dedup_ms = 900 } },
+		{ "fair", { .flags = EVQ_FAIR, .visibility_ms = 900, .max_receives = 2, .dead_letter = "c",
+		            .retry_min_ms = 50, .retry_max_ms = 400, .dedup_ms = 6000 } },
+		{ "fair.ret", { .flags = EVQ_FAIR | EVQ_CONTENT_DEDUP, .retention_ms = 3000, .visibility_ms = 700,
+		                .dedup_ms = 700 } },
+		{ "dup", { .flags = EVQ_CONTENT_DEDUP, .max_messages = 20, .dedup_ms = 1500, .max_receives = 4,
+		           .dead_letter = "fifo.ret" } },
 	};
 	evq_queue_attrs none = { .size = sizeof(none) };
 
@@ -53,6 +69,8 @@ draw_times(struct run *r, evq_queue_attrs *a)
 	if (percent(r, 50))
 		a->retry_min_ms = one_in(r, 6) ? 1 : between(r, 2, 500);
 	if (percent(r, 50))
+		a->dedup_ms = one_in(r, 6) ? 1 : between(r, 2, 8000);
+	if (percent(r, 50))
 		a->retry_max_ms = between(r, a->retry_min_ms > 0 ? a->retry_min_ms : 1000, 5000);
 }
 
@@ -76,14 +94,14 @@ draw_dead_letter(struct run *r, evq_queue_attrs *a)
 	if (percent(r, 70))
 		a->max_receives = (uint32_t)(1 + below(r, 4));
 	if (percent(r, 40))
-		a->flags = EVQ_EXPIRE_TO_DEAD_LETTER;
+		a->flags |= EVQ_EXPIRE_TO_DEAD_LETTER;
 }
 
 /* One field out of bounds. */
 static void
 spoil(struct run *r, evq_queue_attrs *a)
 {
-	switch (below(r, 14)) {
+	switch (below(r, 18)) {
 	case 0: a->visibility_ms = 43200001; break;
 	case 1: a->visibility_ms = EVQ_NONE; break;
 	case 2: a->delay_ms = INT64_C(31536000001); break;
@@ -95,19 +113,42 @@ spoil(struct run *r, evq_queue_attrs *a)
 	case 8: a->retry_max_ms = INT64_C(31536000001); break;
 	case 9: a->max_body_len = (uint32_t)EVQ_BODY_MAX + 1; break;
 	case 10: a->dead_letter = NULL, a->max_receives = 1; break;
-	case 11: a->dead_letter = NULL, a->flags = EVQ_EXPIRE_TO_DEAD_LETTER; break;
-	case 12: a->flags |= 64; break;
+	case 11: a->dead_letter = NULL, a->flags |= EVQ_EXPIRE_TO_DEAD_LETTER; break;
+	case 12: a->flags |= 16; break;
+	case 13: a->flags |= UINT32_C(1) << 31; break;
+	case 14: a->dedup_ms = EVQ_NONE; break;
+	case 15: a->dedup_ms = INT64_C(31536000001); break;
+	case 16: a->flags |= EVQ_FIFO | EVQ_FAIR; break;
 	default: a->retry_min_ms = 900001, a->retry_max_ms = 0; break;
 	}
 }
 
-static evq_queue_attrs
-draw_attrs(struct run *r, const char *name)
+/* FIFO or fair or neither; told apart by content or not. */
+static uint32_t
+draw_kind(struct run *r)
 {
-	evq_queue_attrs attrs = { .size = sizeof(attrs) };
+	static const uint32_t kinds[] = { 0, EVQ_FIFO, EVQ_FAIR };
 
-	if (percent(r, 50))
-		return first_attrs(name);
+	return kinds[below(r, 3)] | (percent(r, 30) ? EVQ_CONTENT_DEDUP : 0);
+}
+
+/* q: the queue that is to have them, or NULL: a new one. Its kind stays as it is, or it is refused. */
+static evq_queue_attrs
+draw_attrs(struct run *r, const char *name, const struct m_queue *q)
+{
+	evq_queue_attrs attrs = first_attrs(name);
+	uint32_t as_first = attrs.flags & KIND, flags;
+	bool is_first = percent(r, 50);
+
+	if (q != NULL && !one_in(r, 12))
+		flags = q->attrs.flags & KIND;
+	else
+		flags = as_first != 0 && percent(r, 70) ? as_first : draw_kind(r);
+	if (is_first) {
+		attrs.flags = (attrs.flags & ~KIND) | flags;
+		return attrs;
+	}
+	attrs = (evq_queue_attrs){ .size = sizeof(attrs), .flags = flags };
 	draw_times(r, &attrs);
 	draw_quotas(r, &attrs);
 	draw_dead_letter(r, &attrs);
@@ -124,11 +165,11 @@ say_attrs(struct run *r, const char *call, const char *name, const evq_queue_att
 		say_more(r, " must exist");
 	else
 		say_more(r, " visibility %lld, delay %lld, retention %lld, receives %u, dead letter %s, quota %llu %llu, "
-		            "body %u, retry %lld %lld, flags %u",
+		            "body %u, retry %lld %lld, dedup %lld, flags %u",
 		         (long long)a->visibility_ms, (long long)a->delay_ms, (long long)a->retention_ms, a->max_receives,
 		         a->dead_letter == NULL ? "none" : a->dead_letter, (unsigned long long)a->max_messages,
 		         (unsigned long long)a->max_bytes, a->max_body_len, (long long)a->retry_min_ms,
-		         (long long)a->retry_max_ms, a->flags);
+		         (long long)a->retry_max_ms, (long long)a->dedup_ms, a->flags);
 }
 
 /* A second handle on the queue: either of the two goes on. */
@@ -178,6 +219,7 @@ open_existing(struct run *r, const char *name)
 		return;
 	}
 	draw_times(r, &attrs);
+	attrs.flags = draw_kind(r);
 	if (model_queue(r->m, missing) == NULL && model_queue(view(r), missing) == NULL)
 		attrs.dead_letter = missing;
 	if (one_in(r, 3))
@@ -195,7 +237,7 @@ op_open(struct run *r)
 		open_existing(r, name);
 		return true;
 	}
-	attrs = draw_attrs(r, name);
+	attrs = draw_attrs(r, name, NULL);
 	if (r->txn != NULL)
 		attrs = first_attrs(name);
 	open_queue(r, name, one_in(r, 6) ? NULL : &attrs);
@@ -211,7 +253,7 @@ op_set_attrs(struct run *r)
 
 	if (q == NULL)
 		return false;
-	attrs = draw_attrs(r, q->name);
+	attrs = draw_attrs(r, q->name, q);
 	say_attrs(r, "set_attrs", q->name, &attrs);
 	got = evq_queue_set_attrs(store_queue(r, q), r->txn, &attrs);
 	say_more(r, " = %s", rc_name(got));
@@ -260,7 +302,7 @@ op_ghost(struct run *r)
 	if (q == NULL)
 		return false;
 	say(r, "calls on a dropped queue");
-	expect_rc(r, "send", EVQ_NOQUEUE, evq_send(q, r->txn, "x", 1, NULL, &id));
+	expect_rc(r, "send", EVQ_NOQUEUE, evq_send(q, r->txn, "x", 1, EVQ_SEND_OPTS(.group = "g", .dedup_id = "d"), &id));
 	expect_rc(r, "receive", EVQ_NOQUEUE, evq_receive(q, r->txn, NULL, r->batch));
 	expect_int(r, "messages received", 0, (int64_t)evq_batch_count(r->batch));
 	expect_rc(r, "set_attrs", EVQ_NOQUEUE, evq_queue_set_attrs(q, r->txn, EVQ_QUEUE_ATTRS(0)));
@@ -278,16 +320,17 @@ op_ghost(struct run *r)
 	return true;
 }
 
-/* The queues that a run starts with. */
+/* The queues that a run starts with. Each is made for itself first, or it would be made with defaults, as a dead letter. */
 void
 queues_start(struct run *r)
 {
-	for (size_t i = 0; i < 9 && i < queue_name_count; i++) {
-		evq_queue_attrs attrs = first_attrs(queue_names[i]);
+	for (size_t i = 0; i < FIRST && i < queue_name_count; i++) {
+		evq_queue_attrs attrs = first_attrs(queue_names[i]), kind = { .size = sizeof(kind) };
 
-		open_queue(r, queue_names[i], &attrs);
+		kind.flags = attrs.flags & KIND;
+		open_queue(r, queue_names[i], &kind);
 	}
-	for (size_t i = 0; i < 9 && i < queue_name_count; i++) {
+	for (size_t i = 0; i < FIRST && i < queue_name_count; i++) {
 		struct m_queue *q = model_queue(r->m, queue_names[i]);
 		evq_queue_attrs attrs = first_attrs(queue_names[i]);
 
