@@ -26,11 +26,40 @@ may_advance(const struct run *r, int64_t to)
 	return true;
 }
 
+/* When a window, a lease or a life ends; 0: none. No backoff, which ends otherwise in each run. */
+static int64_t
+draw_edge(struct run *r)
+{
+	const struct m_queue *q = pick_queue(r);
+	const struct m_msg *msg;
+
+	if (q == NULL)
+		return 0;
+	if (q->known_count > 0 && percent(r, 60))
+		return q->known[below(r, q->known_count)].ends_at;
+	if (q->count == 0)
+		return 0;
+	msg = &q->msgs[below(r, q->count)];
+	return msg->leased ? msg->due : msg->expiry;
+}
+
+/* To the very edge of something near, or just before it. */
+static int64_t
+draw_step_to_edge(struct run *r)
+{
+	int64_t step = draw_edge(r) - r->now - (int64_t)below(r, 2);
+
+	return step > (one_in(r, 30) ? INT64_C(400000) : 5000) ? 0 : step;
+}
+
 static int64_t
 draw_step(struct run *r)
 {
 	size_t roll = below(r, 100);
+	int64_t step = one_in(r, 3) ? draw_step_to_edge(r) : 0;
 
+	if (step > 0)
+		return step;
 	if (roll < 55)
 		return between(r, 1, 60);
 	if (roll < 85)
