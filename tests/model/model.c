@@ -113,11 +113,9 @@ model__msg_take(struct m_queue *q, evq_id id, struct m_msg *out)
 {
 	struct m_msg *msg = need(model_msg(q, id));
 
+	model__turn_end(q, msg);
 	*out = *msg;
 	*msg = q->msgs[--q->count];
-	if (out->in_turn)
-		model__turn_forget(q, out->priority, out->content->group);
-	out->in_turn = false;
 }
 
 void

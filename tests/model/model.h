@@ -93,7 +93,7 @@ struct m_known {
 	int64_t ends_at;
 };
 
-/* The last turn given to a tenant at a priority, while he has messages in a turn there. */
+/* The last turn given to a tenant at a priority, as long as a message has it. */
 struct m_tenant {
 	int priority;
 	const char *name; /* NULL: those without a group */
@@ -185,6 +185,7 @@ void model__tell(struct model *m, int type, const char *queue, evq_id id, const 
 bool model__was_cleared(const struct model *m, const struct m_queue *q, evq_id id);
 bool model_events_differ(struct m_events *told, struct m_events *seen, const struct m_event **lacks,
                          const struct m_event **odd);
+void model_events_drop_repeats(struct m_events *seen, const struct m_events *told, const char *queue);
 void model_ids_add(struct m_ids *list, evq_id id);
 
 /* model_order.c: order and states */
@@ -199,7 +200,6 @@ void model__order_groups(const struct m_queue *q, struct m_ids *out);
 /* model_fair.c: turns */
 void model__turn_give(struct m_queue *q, struct m_msg *msg); /* where the queue is fair */
 void model__turn_end(struct m_queue *q, struct m_msg *msg);  /* it is visible no more */
-void model__turn_forget(struct m_queue *q, int priority, const char *tenant);
 void model__turns_come_due(struct model *m, struct m_queue *q, int priority);
 
 /* model_dedup.c: what is remembered of what was sent */

@@ -100,6 +100,32 @@ compare(const void *pa, const void *pb)
 	return has_reason(a->type) ? compare_texts(a->reason, b->reason) : 0;
 }
 
+static size_t
+count_same(const struct m_events *list, const struct m_event *event)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		count += compare(&list->at[i], event) == 0;
+	return count;
+}
+
+/* Of those that tell what could not be redriven from queue, takes out what was told before. */
+void
+model_events_drop_repeats(struct m_events *seen, const struct m_events *told, const char *queue)
+{
+	for (size_t i = 0; i < seen->count;) {
+		const struct m_event *e = &seen->at[i];
+		bool counts = e->type == EVQ_EVENT_NOT_REDRIVEN && strcmp(e->queue, queue) == 0;
+		size_t want = counts ? count_same(told, e) : 0;
+
+		if (want > 0 && count_same(seen, e) > want)
+			seen->at[i] = seen->at[--seen->count];
+		else
+			i++;
+	}
+}
+
 /* The first event that one list lacks: *lacks was told and not seen, *odd seen and not told. */
 bool
 model_events_differ(struct m_events *told, struct m_events *seen, const struct m_event **lacks,

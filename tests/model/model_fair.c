@@ -2,8 +2,8 @@
 /*
  * Turns. In a fair queue a message that becomes visible gets the turn after
  * the last one of its tenant's, but none that has passed: the turn of the
- * first message waiting at that priority is the one at which they are. Where a
- * tenant has nothing waiting, his last turn is forgotten.
+ * first message waiting at that priority is the one at which they are. A
+ * tenant's last turn is forgotten when a message leaves it.
  */
 #include "model.h"
 
@@ -68,29 +68,16 @@ model__turn_give(struct m_queue *q, struct m_msg *msg)
 	msg->in_turn = true;
 }
 
-/* Where none of his messages there has a turn any more. */
-void
-model__turn_forget(struct m_queue *q, int priority, const char *name)
-{
-	struct m_tenant *tenant = find_tenant(q, priority, name);
-
-	for (size_t i = 0; i < q->count; i++) {
-		const struct m_msg *msg = &q->msgs[i];
-
-		if (msg->in_turn && msg->priority == priority && msg->content->group == name)
-			return;
-	}
-	if (tenant != NULL)
-		*tenant = q->tenants[--q->tenant_count];
-}
-
 void
 model__turn_end(struct m_queue *q, struct m_msg *msg)
 {
+	struct m_tenant *tenant = find_tenant(q, msg->priority, msg->content->group);
+
 	if (!msg->in_turn)
 		return;
 	msg->in_turn = false;
-	model__turn_forget(q, msg->priority, msg->content->group);
+	if (tenant != NULL && tenant->last == msg->turn)
+		*tenant = q->tenants[--q->tenant_count];
 }
 
 /* Those that came due since, one after the other; what has expired meanwhile needs none. */
