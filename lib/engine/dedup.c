@@ -46,10 +46,10 @@ evq__dedup_find(struct evq__call *call, struct evq__mark *m, uint64_t *id)
 		return EVQ__NONE;
 	evq__dedup_key(call->q.number, m->hash, key);
 	int rc = evq__tree_get(call->txn, EVQ__DEDUP, key, sizeof key, &value);
-	if (!rc)
-		rc = evq__dedup_unpack(value.data, value.len, &row);
 	if (rc)
 		return rc;
+	if (evq__dedup_unpack(value.data, value.len, &row))
+		return EVQ_CORRUPT;
 	if (row.expires_at_ms <= call->now_ms) {
 		m->ended_ms = row.expires_at_ms;
 		return EVQ__NONE;

@@ -18,7 +18,7 @@ int evq__fair_remove(struct evq__call *call, const struct evq__found *f);
 int evq__fair_move(struct evq__call *call, const struct evq__found *f, const struct evq__place *to);
 int evq__fair_collect(struct evq__call *call, struct evq__ready *r);
 int evq__fair_list(struct evq__call *call, struct evq__ready *r);
-/* A message whose lease ran out, by the place that it had then: where its turn is, if it was given one. Errors: EVQ__NONE. */
+/* Where the message of a lease that ran out is now, if it was given a turn. Errors: EVQ__NONE. */
 int evq__fair_find(struct evq__txn *txn, struct evq__found *f);
 
 #endif

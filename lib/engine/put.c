@@ -32,7 +32,8 @@ enum {
 
 /*
  * Bytes of leaf pages that a body of so many bytes in all takes in evq.body, and pages besides. Source: LMDB's
- * nodes are not split over pages, so what is left over at the end of a leaf is shared out; a part that is a page of its own leaves 8 bytes in the leaf.
+ * nodes are not split over pages, so what is left over at the end of a leaf is shared out; a part that is a page
+ * of its own leaves 8 bytes in the leaf.
  */
 static uint64_t
 leaf_bytes_for(uint64_t total, uint64_t *pages)
@@ -73,7 +74,10 @@ check_room(struct evq__call *call, size_t count, uint64_t bytes, uint64_t pages)
 	return evq__room_for(&call->q, count, bytes) ? evq__space_admit(call->txn, pages) : EVQ_FULL;
 }
 
-/* Ends some of what has expired, and forgets what need not be known. It stays so also if what it makes room for is refused. */
+/*
+ * Ends some of what has expired, and forgets what need not be known. It stays so also if what it makes room for is
+ * refused.
+ */
 static int
 clear(struct evq__call *call, size_t look_at, size_t *cleared)
 {

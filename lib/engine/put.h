@@ -17,8 +17,8 @@ struct evq__send {
 
 /*
  * Sends count bodies to call->q, unless they repeat what was sent before; ids, where not NULL, has room for count.
- * Errors: EINVAL a FIFO queue, and no group or a delay; EVQ_TOOBIG a body; EVQ_FULL: *is_clearing tells whether some that had expired were cleared, and it is
- * worth another try once that is committed. Keeps: 1, 2, 3.
+ * Errors: EINVAL a FIFO queue, and no group or a delay; EVQ_TOOBIG a body; EVQ_FULL: *is_clearing tells whether some
+ * that had expired were cleared, and it is worth another try once that is committed. Keeps: 1, 2, 3.
  */
 int evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count,
              uint64_t *ids, int *is_clearing);

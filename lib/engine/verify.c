@@ -3,8 +3,8 @@
  * Owns the proof that a store is sound: 1 (one entry a message), 2 (entries and bodies belong together, and
  * bodies are whole), 3 (counters equal a recount), 8 (nothing is unaccounted for) and 10 (dead letters exist
  * and form no cycle); and of 9 what stands in the tables. The messages of each queue are read once, in the order of a
- * walk; then the bodies, in theirs, against the ids that were found. What concerns time, the order of deliveries, cannot be seen
- * in a store at rest; the tests watch over that.
+ * walk; then the bodies, in theirs, against the ids that were found. What concerns time, the order of deliveries,
+ * cannot be seen in a store at rest; the tests watch over that.
  */
 #include "verify.h"
 

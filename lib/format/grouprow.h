@@ -10,8 +10,8 @@
  *    9     nothing: its entry stands in evq.due, at that place; or the entry (entry.h): it waits behind another
  *
  * In a fair queue, one for every group and lane of which the last message that was given a turn has it still, under
- * (queue, group, lane), group being 0 for messages that have none: the turn, u64. And one for every message that was given a turn when its lease ran out, under (queue, its id, EVQ__BACK_ROW), so that
- * its receipt finds it: the turn.
+ * (queue, group, lane), group being 0 for messages that have none: the turn, u64. And one for every message that was
+ * given a turn when its lease ran out, under (queue, its id, EVQ__BACK_ROW), so that its receipt finds it: the turn.
  *
  * To change it: as entry.h says.
  */

@@ -6,8 +6,8 @@
  *   evq.name   the name's bytes
  *   evq.due    queue u32, lane u8, due_ms u64, id u64   21 bytes
  *   evq.body   id u64, part u32                         12 bytes
- *   evq.group  queue u32, group u64, id u64             20 bytes; what they stand for, group.h
- *   evq.dedup  queue u32, 0 u8, hash 16 bytes           21 bytes; dedup.h
+ *   evq.group  queue u32, group u64, id u64             20 bytes; what they stand for, grouprow.h
+ *   evq.dedup  queue u32, 0 u8, hash 16 bytes           21 bytes; deduprow.h
  *              queue u32, 1 u8, expires_at_ms u64, hash 29 bytes
  *
  * Queue numbers and ids start at 1: the rows under 0 in evq.due, evq.body, evq.group and evq.dedup, and under one
