@@ -63,14 +63,13 @@ find_current(struct evq__call *call, const struct evq__place *at, uint64_t *turn
 static int
 give_turn(struct evq__call *call, struct evq__place *at, uint64_t group)
 {
-	uint64_t current, last;
-	int rc = find_current(call, at, &current);
+	uint64_t turn = 0;
+	int rc = get_turn(call->txn, at->queue, group, at->lane, &turn);
+	turn += rc == 0; /* somebody has the last, so it is not behind the one that is on */
+	if (rc == EVQ__NONE)
+		rc = find_current(call, at, &turn);
 	if (rc)
 		return rc;
-	rc = get_turn(call->txn, at->queue, group, at->lane, &last);
-	if (rc && rc != EVQ__NONE)
-		return rc;
-	uint64_t turn = rc == EVQ__NONE || last < current ? current : last + 1;
 	at->due_ms = EVQ__DUE_TURN + turn;
 	return put_turn(call, at->queue, group, at->lane, turn);
 }

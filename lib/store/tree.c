@@ -54,7 +54,7 @@ evq__tree_get(struct evq__txn *t, enum evq__table table, const void *key, size_t
 	return 0;
 }
 
-/* What is removed has often just been looked up. */
+/* What is removed or replaced has often just been looked up. */
 static int
 stands_on(const struct evq__txn *t, enum evq__table table, const void *key, size_t key_len)
 {
@@ -156,10 +156,12 @@ put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
 	struct evq__slice noted = { key, key_len };
 	if (t->rc)
 		return t->rc;
+	int is_there = !flags && stands_on(t, table, key, key_len);
+	MDB_cursor **cursor = is_there ? &t->at[table] : &t->put[table];
 	t->changes++;
 	t->dels += table >= EVQ__GROUP; /* their rows stand by hashes: each may be in a page of its own */
 	t->bulk += v.mv_size >= BULKY ? v.mv_size : 0;
-	int rc = open_cursor(t, &t->put[table], table);
+	int rc = open_cursor(t, cursor, table);
 	if (!rc && t->is_noted) {
 		uint8_t *to = evq__notes_put(t->store, table, &noted, v.mv_size, &rc);
 		if (to)
@@ -167,9 +169,9 @@ put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
 		v.mv_data = to;
 	}
 	if (!rc && v.mv_data)
-		rc = mdb_cursor_put(t->put[table], &k, &v, flags);
+		rc = mdb_cursor_put(*cursor, &k, &v, is_there ? MDB_CURRENT : flags);
 	else if (!rc)
-		return put_pieces(t, t->put[table], &k, pieces, count, v.mv_size, flags);
+		return put_pieces(t, *cursor, &k, pieces, count, v.mv_size, flags);
 	return rc ? failed(t, rc) : 0;
 }
 
