@@ -17,6 +17,7 @@ struct purge {
 	struct evq__place from;
 	uint64_t end; /* 0: not known yet */
 	size_t purged;
+	size_t slice; /* messages at once: fewer, where there is no room for more */
 	int done; /* the round is */
 };
 
@@ -43,10 +44,11 @@ purge_some(struct purge *p)
 	p->from.queue = run.call.q.number;
 	rc = find_end(&run.call, p);
 	if (!rc)
-		rc = evq__purge_slice(&run.call, &p->from, p->end, EVQ__SLICE, &purged, &p->done);
+		rc = evq__purge_slice(&run.call, &p->from, p->end, p->slice, &purged, &p->done);
 	if (!(rc = evq__run_end(&run, rc)))
 		p->purged += purged;
-	else if (rc == EVQ__AGAIN) { /* from where it stood */
+	else if (rc == EVQ__AGAIN || (rc == EVQ_FULL && !p->txn && p->slice > 1)) { /* from where it stood */
+		p->slice -= rc == EVQ_FULL ? p->slice / 2 : 0;
 		p->from = from;
 		p->done = 0;
 		rc = 0;
@@ -68,7 +70,7 @@ purge_round(struct purge *p)
 int
 evq_purge(evq_queue *q, evq_txn *txn, size_t *purged_out)
 {
-	struct purge p = { .q = q, .txn = txn };
+	struct purge p = { .q = q, .txn = txn, .slice = EVQ__SLICE };
 	size_t before;
 	int rc = evq__queue_check(q);
 	if (rc)

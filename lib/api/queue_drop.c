@@ -17,7 +17,7 @@
 #include "run.h"
 
 static int
-remove_slice(struct evq__run *run, uint32_t number, int *done)
+remove_slice(struct evq__run *run, uint32_t number, size_t slice, int *done)
 {
 	struct evq__place from = { .queue = number };
 	size_t purged;
@@ -28,7 +28,7 @@ remove_slice(struct evq__run *run, uint32_t number, int *done)
 	}
 	if (run->call.q.state != EVQ__QUEUE_DROPPING)
 		return EVQ_CORRUPT;
-	rc = evq__purge_slice(&run->call, &from, UINT64_MAX, EVQ__SLICE, &purged, done);
+	rc = evq__purge_slice(&run->call, &from, UINT64_MAX, slice, &purged, done);
 	return !rc && *done ? evq__catalog_finish_drop(&run->call) : rc;
 }
 
@@ -36,12 +36,15 @@ static int
 finish(evq_env *env, evq_txn *txn, uint32_t number)
 {
 	struct evq__run run;
-	int rc, done = 0;
+	size_t slice = EVQ__SLICE;
+	int rc, is_fewer, done = 0;
 	do {
 		rc = evq__run_begin(&run, env, txn);
 		if (!rc)
-			rc = evq__run_end(&run, remove_slice(&run, number, &done));
-	} while (rc == EVQ__AGAIN || (!rc && !done));
+			rc = evq__run_end(&run, remove_slice(&run, number, slice, &done));
+		is_fewer = rc == EVQ_FULL && !txn && slice > 1; /* where there is no room for so many at once */
+		slice -= is_fewer ? slice / 2 : 0;
+	} while (rc == EVQ__AGAIN || is_fewer || (!rc && !done));
 	return rc;
 }
 

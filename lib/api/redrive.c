@@ -95,7 +95,7 @@ choose(struct redrive *r)
 }
 
 static int
-move(struct redrive *r)
+move(struct redrive *r, struct evq__found *found, size_t count)
 {
 	struct evq__run run;
 	size_t moved = 0;
@@ -104,11 +104,25 @@ move(struct redrive *r)
 	if (rc)
 		return rc;
 	rc = find_destination(&run.call, r, &to);
-	for (size_t i = 0; !rc && i < r->count; i++)
-		rc = evq__redrive_one(&run.call, &r->found[i], to, &r->obstacle, &moved);
+	for (size_t i = 0; !rc && i < count; i++)
+		rc = evq__redrive_one(&run.call, &found[i], to, &r->obstacle, &moved);
 	if (!(rc = evq__run_end(&run, rc)))
 		r->moved += moved;
 	return rc;
+}
+
+/* Where there is no room to move all of them at once, some, and then the rest. */
+static int
+move_in_parts(struct redrive *r, struct evq__found *found, size_t count)
+{
+	int rc;
+	do
+		rc = move(r, found, count);
+	while (rc == EVQ__AGAIN);
+	if (rc != EVQ_FULL || r->txn || count < 2)
+		return rc;
+	rc = move_in_parts(r, found, count / 2);
+	return rc ? rc : move_in_parts(r, found + count / 2, count - count / 2);
 }
 
 int
@@ -128,11 +142,8 @@ evq_redrive(evq_queue *dead, evq_txn *txn, const evq_redrive_opts *opts, size_t 
 		rc = list(&r);
 		if (!rc && r.o.match)
 			choose(&r);
-		if (!rc && r.count) {
-			do
-				rc = move(&r);
-			while (rc == EVQ__AGAIN);
-		}
+		if (!rc && r.count)
+			rc = move_in_parts(&r, r.found, r.count);
 	}
 	evq__batch_clear(&r.seen);
 	rc = evq__run_several(txn, changes, rc);

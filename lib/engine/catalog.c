@@ -37,12 +37,21 @@ save(struct evq__call *call, struct evq__queue *q)
 	return evq__tree_put(call->txn, EVQ__QUEUE, key, sizeof key, &piece, 1);
 }
 
+/* Does it have rows that stand by hashes? */
+static int
+is_scattered(const struct evq__queue *q)
+{
+	return (q->flags & (EVQ_FIFO | EVQ_FAIR)) || q->c.remembered;
+}
+
 int
 evq__catalog_enter_any(struct evq__call *call, uint32_t number)
 {
 	call->other.number = 0;
 	call->q.number = 0;
-	return load(call->txn, number, &call->q);
+	int rc = load(call->txn, number, &call->q);
+	call->txn->scatters |= !rc && is_scattered(&call->q);
+	return rc;
 }
 
 int
@@ -62,6 +71,7 @@ evq__catalog_other(struct evq__call *call, uint32_t number, struct evq__queue **
 		q->number = 0;
 		if (!rc)
 			rc = load(call->txn, number, q);
+		call->txn->scatters |= !rc && is_scattered(q);
 	}
 	*out = q;
 	return !rc && q->state != EVQ__QUEUE_LIVE ? EVQ_NOQUEUE : rc;

@@ -174,9 +174,11 @@ evq__dedup_forget(struct evq__call *call, uint64_t end_id, size_t max, int *done
 			max--;
 			continue;
 		}
-		from = end;
-		for (int i = EVQ__DEDUP_HASH - 1; i >= 0 && ++from.hash[i] == 0; i--)
-			continue; /* to the next key */
+		from = end; /* and to the next key */
+		int i = EVQ__DEDUP_HASH - 1;
+		while (i >= 0 && ++from.hash[i] == 0)
+			i--;
+		from.expires_at_ms += i < 0;
 	}
 	*done = rc == EVQ__NONE;
 	return rc == EVQ__NONE ? 0 : rc;

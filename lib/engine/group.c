@@ -261,6 +261,7 @@ begin_group(struct evq__ready *r, const struct evq__found *f, int is_lone)
 {
 	r->in_group = !r->heads_only && !is_lone;
 	r->group = evq__group_of(f);
+	r->taken = 0;
 	r->last = r->is_list ? f->place.id : 0;
 }
 
@@ -368,9 +369,14 @@ evq__group_collect(struct evq__call *call, struct evq__ready *r)
 int
 evq__group_resume(struct evq__call *call, struct evq__ready *r)
 {
-	struct evq__found first;
-	int rc = first_from(call->txn, call->q.number, r->group, 0, &first);
-	r->in_group = !rc && first.place.id <= r->last && !evq__is_due(&first.place, call->now_ms);
+	struct evq__found f;
+	size_t held = 0;
+	int is_ours = 1, rc = first_from(call->txn, call->q.number, r->group, 0, &f);
+	while (!rc && is_ours && f.place.id <= r->last) {
+		is_ours = !f.is_waiting && !evq__is_due(&f.place, call->now_ms) && ++held <= r->taken;
+		rc = next_of(call->txn, call->q.number, r->group, &f);
+	}
+	r->in_group = is_ours && held == r->taken;
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
@@ -423,6 +429,22 @@ evq__group_next(struct evq__txn *txn, uint32_t queue, struct evq__walk *w, struc
 	int rc = evq__tree_next(txn, EVQ__GROUP, &key, &value);
 	rc = read_rows(txn, rc, &key, &value, queue, &group, f);
 	return rc ? rc : walk_to(txn, w, group, f);
+}
+
+int
+evq__group_is_held(struct evq__call *call, const struct evq__found *f, int *is_held)
+{
+	struct evq__found before;
+	uint64_t group = evq__group_of(f);
+	int rc = first_from(call->txn, f->place.queue, group, 0, &before);
+	*is_held = 0;
+	while (!rc && before.place.id < f->place.id && !*is_held) {
+		if (!evq__is_due(&before.place, call->now_ms) && !(rc = load(call->txn, &before)))
+			*is_held = (before.entry.flags & EVQ__ENTRY_LEASED) != 0;
+		if (!rc)
+			rc = next_of(call->txn, f->place.queue, group, &before);
+	}
+	return rc == EVQ__NONE ? 0 : rc;
 }
 
 int

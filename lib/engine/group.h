@@ -31,6 +31,8 @@ int evq__group_resume(struct evq__call *call, struct evq__ready *r);
 int evq__group_seek(struct evq__txn *txn, const struct evq__place *from, struct evq__walk *w, struct evq__found *f);
 int evq__group_next(struct evq__txn *txn, uint32_t queue, struct evq__walk *w, struct evq__found *f);
 
+/* Is one leased that is before f in its group? */
+int evq__group_is_held(struct evq__call *call, const struct evq__found *f, int *is_held);
 /* Removes up to max rows that are left of a queue without messages. */
 int evq__group_clear(struct evq__call *call, uint32_t queue, size_t max, size_t *count);
 

@@ -122,8 +122,10 @@ evq__line_collect(struct evq__call *call, struct evq__ready *r)
 void
 evq__line_took(struct evq__call *call, struct evq__ready *r, const struct evq__found *f)
 {
-	if ((call->q.flags & EVQ_FIFO) && r->group == evq__group_of(f))
-		r->last = f->place.id;
+	if (!(call->q.flags & EVQ_FIFO) || r->group != evq__group_of(f))
+		return;
+	r->last = f->place.id;
+	r->taken++;
 }
 
 int

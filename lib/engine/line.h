@@ -47,6 +47,7 @@ struct evq__ready {
 	enum { EVQ__LIST_LANE, EVQ__LIST_TURNS, EVQ__LIST_TIMES } step; /* of a list, in a fair queue */
 	/* the group that was taken from last, in a FIFO queue */
 	uint64_t group, last; /* last: the id of the one that was taken from it; 0: none yet */
+	size_t taken;         /* from it, one behind the other */
 	int in_group;         /* there may be more in it */
 };
 /*

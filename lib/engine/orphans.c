@@ -28,12 +28,12 @@ end_lease(struct evq__call *call, struct evq__found *f)
 }
 
 int
-evq__orphans_slice(struct evq__call *call, uint32_t owner, struct evq__place *from, int *done)
+evq__orphans_slice(struct evq__call *call, uint32_t owner, size_t max, struct evq__place *from, int *done)
 {
 	struct evq__found found[EVQ__SLICE];
 	size_t count;
-	int rc = evq__due_leased(call->txn, call->now_ms, owner, from, found, EVQ__SLICE, &count);
-	*done = count < EVQ__SLICE;
+	int rc = evq__due_leased(call->txn, call->now_ms, owner, from, found, max, &count);
+	*done = count < max;
 	for (size_t i = 0; !rc && i < count; i++)
 		rc = end_lease(call, &found[i]);
 	return rc;

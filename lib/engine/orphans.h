@@ -10,6 +10,6 @@
  * *done when there are no more. The receive stays counted. Cost: a look-up a queue and lane, a step for each
  * message that is leased or delayed.
  */
-int evq__orphans_slice(struct evq__call *call, uint32_t owner, struct evq__place *from, int *done);
+int evq__orphans_slice(struct evq__call *call, uint32_t owner, size_t max, struct evq__place *from, int *done);
 
 #endif

@@ -274,7 +274,7 @@ evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bo
 	if (!rc)
 		rc = admit(call, &l, is_clearing);
 	if (!rc && l.fresh)
-		rc = evq__catalog_ids(call, l.fresh, &next);
+		rc = evq__catalog_ids(call, count, &next); /* repeats leave theirs unused */
 	set_out(call, send, &e, &at);
 	if (!l.fresh) /* a repeat is as durable as what it repeats: what is written for it is a count */
 		call->txn->durable = EVQ__DURABLE_BEFORE;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "catalog.h"
+#include "group.h"
 #include "room.h"
 
 enum { LOOK_AT = 16 * EVQ__SLICE };
@@ -85,6 +86,12 @@ evq__redrive_one(struct evq__call *call, struct evq__found *f, uint32_t to, int 
 	int rc = evq__line_again(call, f);
 	if (rc == EVQ__NONE || (!rc && (f->entry.fence != listed || !is_free(call, f))))
 		return 0;
+	if (!rc && (call->q.flags & EVQ_FIFO)) { /* since it was listed, one before it may have been received */
+		int is_held;
+		rc = evq__group_is_held(call, f, &is_held);
+		if (!rc && is_held)
+			return 0;
+	}
 	if (!rc)
 		rc = evq__line_history(call, f, history);
 	if (!rc && !to) {

@@ -6,6 +6,7 @@
 #include "take.h"
 
 #include "bodies.h"
+#include "bounds.h"
 #include "dead.h"
 #include "dedup.h"
 #include "deliver.h"
@@ -117,13 +118,29 @@ take_some(struct evq__call *call, struct evq__take *take, struct evq_batch *batc
 	return rc;
 }
 
+/*
+ * What waited in a group comes to stand in evq.due, and what came due gets a turn: rows are added. Where there is no
+ * room for that, only what stands in evq.due is taken, from where it stands: that adds nothing, and makes room.
+ */
+static int
+look_for_room(struct evq__call *call, struct evq__take *take)
+{
+	struct evq__ready *r = &take->ready;
+	uint64_t pages = 16 + (take->count < EVQ__SLICE ? take->count : take->count + EVQ__SLICE) / 8;
+	int rc = call->q.flags & (EVQ_FIFO | EVQ_FAIR) ? evq__space_spare(call->txn, pages) : 0;
+	r->may_write = rc == 0;
+	r->heads_only = rc != 0;
+	return rc == EVQ_FULL ? 0 : rc;
+}
+
 int
 evq__take(struct evq__call *call, struct evq__take *take, struct evq_batch *batch)
 {
-	int rc = call->q.c.remembered ? evq__dedup_clear(call, CHUNK) : 0;
-	take->ready.may_write = 1;
+	int rc = call->q.c.remembered ? evq__dedup_clear(call, take->count < CHUNK ? 2 * take->count : CHUNK) : 0;
 	take->ready.next_due = EVQ__DUE_NEVER;
 	take->full = take->full || call->now_ms >= take->lease_end; /* or it would take its own again */
+	if (!rc)
+		rc = look_for_room(call, take);
 	if (!rc)
 		rc = evq__line_resume(call, &take->ready);
 	while (!rc && batch->count < take->count && !take->full && !take->more && !take->ready.done)

@@ -20,5 +20,5 @@ evq__turn_unpack(const void *value, size_t len, uint64_t *turn)
 	if (len != EVQ__TURN)
 		return EVQ_CORRUPT;
 	*turn = evq__le64_get(value);
-	return *turn < EVQ__DUE_TURN - 1 ? 0 : EVQ_CORRUPT;
+	return *turn <= EVQ__TURN_MAX ? 0 : EVQ_CORRUPT;
 }

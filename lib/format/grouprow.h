@@ -23,6 +23,7 @@
 
 enum { EVQ__STAND = 9, EVQ__TURN = 8 };
 
+#define EVQ__TURN_MAX (EVQ__DUE_TURN / 2) /* more than will ever be given */
 #define EVQ__BACK_ROW UINT64_MAX /* where the others have a lane */
 
 static inline void

@@ -146,7 +146,8 @@ serve_open(struct evq__store *s)
 		begin(s);
 	}
 	int is_last = is_to_be_given(s, &us), is_sync = (t->orders & (EVQ__ORDER_SYNC | EVQ__ORDER_QUIT)) != 0;
-	if (t->is_open && t->txn.changes && (is_last || is_to_be_committed(s)))
+	int is_changed = t->txn.changes || (t->orders & EVQ__ORDER_RENEW);
+	if (t->is_open && is_changed && (is_last || is_to_be_committed(s)))
 		commit(s);
 	else if (t->orders & (EVQ__ORDER_COMMIT | EVQ__ORDER_SYNC)) {
 		t->commits++;

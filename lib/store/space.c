@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 enum { FREE_LIST = 0, MAIN = 1, GROW_PAGES = 256 };
 
@@ -65,7 +66,8 @@ taken_of(struct evq__txn *t, uint64_t all)
 		t->pages_known = 1;
 		t->pages = all;
 	}
-	return (all > t->pages ? all - t->pages : 0) + (t->dels < t->pages ? t->dels : t->pages);
+	uint64_t touched = t->dels > t->scattered ? t->dels : t->scattered;
+	return (all > t->pages ? all - t->pages : 0) + (touched < t->pages ? touched : t->pages);
 }
 
 struct unused {
@@ -166,8 +168,9 @@ admit_reused(struct evq__store *s, uint64_t limit, uint64_t last_page, uint64_t 
 	return fresh + u.now >= need && fresh + u.soon >= need + reserve ? 0 : EVQ_FULL;
 }
 
+/* kept: the pages of the reserve, in the map and on the disk, that are not for this. */
 static int
-admit(struct evq__txn *t, uint64_t pages)
+admit(struct evq__txn *t, uint64_t pages, uint64_t kept, uint64_t kept_on_disk)
 {
 	struct evq__store *s = t->store;
 	MDB_envinfo info;
@@ -177,22 +180,76 @@ admit(struct evq__txn *t, uint64_t pages)
 		rc = mdb_env_info(s->env, &info);
 	if (rc)
 		return evq__store_rc(s, rc);
-	if (ours + pages > s->quota_pages)
+	if (ours + pages > s->quota_pages && kept == s->reserve_pages)
 		return EVQ_FULL;
 	pages += taken_of(t, all);
 	uint64_t end = info.me_last_pgno + 1 + pages;
-	if (end + s->reserve_pages > s->map_pages)
-		return admit_reused(s, s->map_pages, info.me_last_pgno, pages, s->reserve_pages);
-	rc = hold_disk(s, end + EVQ__RESERVE_PAGES);
+	if (end + kept > s->map_pages)
+		return admit_reused(s, s->map_pages, info.me_last_pgno, pages, kept);
+	rc = hold_disk(s, end + kept_on_disk);
 	if (rc != EVQ_FULL)
 		return rc;
-	return admit_reused(s, s->allocated_pages, info.me_last_pgno, pages, EVQ__RESERVE_PAGES);
+	return admit_reused(s, s->allocated_pages, info.me_last_pgno, pages, kept_on_disk);
 }
 
 int
 evq__space_admit(struct evq__txn *t, uint64_t pages)
 {
-	int rc = admit(t, pages);
+	int rc = admit(t, pages, t->store->reserve_pages, EVQ__RESERVE_PAGES);
 	t->is_tight |= rc == EVQ_FULL;
 	return rc;
+}
+
+int
+evq__space_spare(struct evq__txn *t, uint64_t pages)
+{
+	return admit(t, pages, t->store->reserve_pages / 2, EVQ__RESERVE_PAGES / 2);
+}
+
+/* Has the disk room for so many pages more? What cannot be told is no reason to hold anybody up. */
+static int
+has_disk(struct evq__store *s, uint64_t pages)
+{
+	struct statvfs fs;
+	int fd;
+	if (mdb_env_get_fd(s->env, &fd) || fstatvfs(fd, &fs))
+		return 1;
+	return (uint64_t)fs.f_bavail * fs.f_frsize / s->page_size >= pages;
+}
+
+/*
+ * A page that was changed can be used again two commits later, so what is scattered takes its pages twice, at most all
+ * there are. Is there that much room, in the map and on the disk?
+ */
+static int
+has_room_to_scatter(struct evq__txn *t)
+{
+	struct evq__store *s = t->store;
+	uint64_t ours, all;
+	MDB_envinfo info;
+	if (count_used(t, &ours, &all) || mdb_env_info(s->env, &info))
+		return 0;
+	uint64_t pages = 2 * (t->scattered < ours ? t->scattered : ours) + s->reserve_pages;
+	return info.me_last_pgno + 1 + pages <= s->map_pages && has_disk(s, pages);
+}
+
+int
+evq__space_is_spread(struct evq__txn *t)
+{
+	uint64_t step = t->store->reserve_pages / 8;
+	if (t->scattered < step || t->scattered < t->scattered_next)
+		return 0;
+	t->scattered_next = t->scattered + step;
+	return !has_room_to_scatter(t);
+}
+
+int
+evq__space_is_over(struct evq__txn *t)
+{
+	uint64_t step = t->store->reserve_pages / 8, most = 3 * step;
+	if (t->is_users)
+		t->scattered_stop = UINT64_MAX;
+	else
+		t->scattered_stop = t->scattered < most ? most : t->scattered + step;
+	return t->scattered >= most && !t->is_users && !has_room_to_scatter(t);
 }

@@ -73,8 +73,13 @@ struct evq__txn {
 	uint64_t changes;    /* puts and dels so far */
 	uint64_t before;     /* those before the call in progress */
 	uint64_t bulk;       /* bytes of large values that were put */
+	int scatters;        /* the call in progress goes through its tables in an order that is not theirs */
+	uint64_t scattered;  /* of the changes, those for which that was so: each may take a page of its own */
+	uint64_t scattered_next; /* how many there may be before it is looked again whether there is room for them */
+	uint64_t scattered_stop; /* the same for the call in progress */
+	int is_spread;       /* there is not: it has to be committed before anybody goes on */
 	int rc;              /* the first put or del that failed: nothing but abort is left */
-	uint64_t dels;       /* of the changes, those that may take a page without adding to a table: all but what is appended */
+	uint64_t dels;       /* of the changes, those that may take a page without adding to a table */
 	uint64_t pages;      /* in the tables when it was first asked for room */
 	int pages_known;
 	int is_users;        /* others than we may write in it, to tables of their own */
@@ -160,6 +165,15 @@ int evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, si
  * from it does not ask, and always has the reserve. Errors: EVQ_FULL.
  */
 int evq__space_admit(struct evq__txn *t, uint64_t pages);
+/*
+ * The same for what adds to the tables though it moves messages only: half of the reserve is for that, so that the
+ * rest is always there for what takes out.
+ */
+int evq__space_spare(struct evq__txn *t, uint64_t pages);
+/* Has t changed rows in so many pages that it is to be committed before anybody goes on? */
+int evq__space_is_spread(struct evq__txn *t);
+/* Has it so many that the call has to do with less, or there would be no room left to commit it? */
+int evq__space_is_over(struct evq__txn *t);
 /* From here on, at the beginning of t, count also what the user's own tables take. */
 int evq__space_watch(struct evq__txn *t);
 

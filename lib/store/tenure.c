@@ -158,6 +158,10 @@ may_enter(struct evq__store *s)
 		order(s, EVQ__ORDER_SYNC);
 		return 0;
 	}
+	if (t->txn.is_spread && !t->retry_at_ms) { /* one that failed is no reason to keep out who makes room */
+		order(s, EVQ__ORDER_COMMIT);
+		return 0;
+	}
 	return 1;
 }
 
@@ -169,7 +173,7 @@ set_out(struct evq__store *s, int cancel)
 	txn->cancel = cancel;
 	txn->before = txn->changes;
 	txn->durable = EVQ__DURABLE;
-	txn->is_tight = 0;
+	txn->is_tight = txn->scatters = 0;
 }
 
 /* What no commit helps against fails the call; what may pass is waited for. */
@@ -278,6 +282,7 @@ finish(struct evq__store *s, uint64_t *mark)
 	struct evq__txn *txn = &s->tenure.txn;
 	uint64_t before = s->shared->journal.end;
 	int rc;
+	s->tenure.is_renewed = 0;
 	if (s->notes.is_over)
 		return commit_whole(s);
 	if ((rc = evq__journal_append(s, &s->notes))) {
@@ -285,12 +290,13 @@ finish(struct evq__store *s, uint64_t *mark)
 		return rc;
 	}
 	*mark = txn->durable == EVQ__DURABLE_LATER ? 0 : txn->durable == EVQ__DURABLE ? s->shared->journal.end : before;
-	if (evq__tenure_is_due(s))
+	txn->is_spread = evq__space_is_spread(txn);
+	if (txn->is_spread || evq__tenure_is_due(s))
 		order(s, EVQ__ORDER_COMMIT);
 	return 0;
 }
 
-/* Others' changes stood uncommitted, and the pages that they gave back could not be used. */
+/* The pages that others' changes gave back, in this transaction or the last, could not be used. */
 static int
 try_again(struct evq__store *s, int rc, int may_help)
 {
@@ -299,6 +305,7 @@ try_again(struct evq__store *s, int rc, int may_help)
 		return rc;
 	if (t->is_open && !t->retry_at_ms)
 		wait_for_round(s, EVQ__ORDER_RENEW);
+	t->is_renewed = 1;
 	return t->is_open && (t->commit_rc || t->retry_at_ms) ? rc : EVQ__AGAIN;
 }
 
@@ -307,7 +314,7 @@ give_up(struct evq__store *s, int rc)
 {
 	struct evq__txn *txn = &s->tenure.txn;
 	int has_written = txn->changes != txn->before || txn->rc || evq__store_is_damage(rc);
-	int may_help = txn->before > 0 && (has_written || txn->is_tight);
+	int may_help = (txn->before > 0 || !s->tenure.is_renewed) && (has_written || txn->is_tight);
 	if (has_written)
 		undo(s);
 	return try_again(s, rc, may_help);

@@ -147,6 +147,17 @@ put_pieces(struct evq__txn *t, MDB_cursor *cursor, MDB_val *k, const struct evq_
 	return failed(t, rc);
 }
 
+/* Errors: EVQ_FULL the call is to do with less. */
+static int
+count_change(struct evq__txn *t, enum evq__table table)
+{
+	t->changes++;
+	if (!t->scatters && table != EVQ__DEDUP)
+		return 0;
+	t->scattered++;
+	return t->scatters && t->scattered >= t->scattered_stop && evq__space_is_over(t) ? EVQ_FULL : 0;
+}
+
 /* Where it is noted it is in one piece already. */
 static int
 put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
@@ -158,10 +169,10 @@ put(struct evq__txn *t, enum evq__table table, const void *key, size_t key_len,
 		return t->rc;
 	int is_there = !flags && stands_on(t, table, key, key_len);
 	MDB_cursor **cursor = is_there ? &t->at[table] : &t->put[table];
-	t->changes++;
-	t->dels += table >= EVQ__GROUP; /* their rows stand by hashes: each may be in a page of its own */
 	t->bulk += v.mv_size >= BULKY ? v.mv_size : 0;
-	int rc = open_cursor(t, cursor, table);
+	int rc = count_change(t, table);
+	if (!rc)
+		rc = open_cursor(t, cursor, table);
 	if (!rc && t->is_noted) {
 		uint8_t *to = evq__notes_put(t->store, table, &noted, v.mv_size, &rc);
 		if (to)
@@ -201,8 +212,9 @@ evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t
 		rc = mdb_cursor_get(t->at[table], &k, &v, MDB_SET);
 	if (rc == MDB_NOTFOUND)
 		return EVQ__NONE;
-	t->changes++;
 	t->dels++;
+	if (!rc)
+		rc = count_change(t, table);
 	if (!rc)
 		rc = mdb_cursor_del(t->at[table], 0);
 	if (!rc && t->is_noted)

@@ -133,7 +133,7 @@ fuzz_turn(const uint8_t *data, size_t len)
 {
 	uint64_t turn;
 	if (!evq__turn_unpack(data, len, &turn))
-		need(turn < EVQ__DUE_TURN - 1);
+		need(turn <= EVQ__TURN_MAX);
 }
 
 static void
