@@ -23,6 +23,17 @@ evq__dedup_mark(const struct evq__call *call, struct evq__mark *m)
 	m->ended_ms = m->is_taken = 0;
 }
 
+/* Else it was damaged, and would make a repeat a new message. */
+int
+evq__dedup_is_sound(const struct evq__call *call, const struct evq__dedup *row, const uint8_t hash[static EVQ__DEDUP_HASH])
+{
+	struct evq__mark m = { .kind = row->kind, .number = row->number, .what = { row->text.data, row->text.len } };
+	if (row->kind != EVQ__DEDUP_ID)
+		return 1;
+	evq__dedup_mark(call, &m);
+	return !memcmp(m.hash, hash, sizeof m.hash);
+}
+
 static int
 is_same(struct evq__call *call, const struct evq__dedup *row, const struct evq__mark *m, int *is)
 {
@@ -55,9 +66,12 @@ evq__dedup_find(struct evq__call *call, struct evq__mark *m, uint64_t *id)
 		return EVQ__NONE;
 	}
 	*id = row.id;
-	rc = is_same(call, &row, m, &is);
-	m->is_taken = !rc && !is;
-	return rc ? rc : is ? 0 : EVQ__NONE;
+	if ((rc = is_same(call, &row, m, &is)))
+		return rc;
+	if (!is && !evq__dedup_is_sound(call, &row, m->hash))
+		return EVQ_CORRUPT;
+	m->is_taken = !is;
+	return is ? 0 : EVQ__NONE;
 }
 
 static int
@@ -161,11 +175,37 @@ evq__dedup_clear(struct evq__call *call, size_t max)
 	return rc == EVQ__NONE ? 0 : rc;
 }
 
+/* Rows that damage left without an end: nothing else finds them. */
+static int
+forget_rest(struct evq__call *call, uint64_t end_id, size_t max, int *done)
+{
+	static const uint8_t zeros[EVQ__DEDUP_HASH];
+	uint8_t key[EVQ__DEDUP_KEY];
+	struct evq__slice found, value;
+	struct evq__dedup row;
+	evq__dedup_key(call->q.number, zeros, key);
+	int rc = evq__tree_seek(call->txn, EVQ__DEDUP, key, sizeof key, &found, &value);
+	while (!rc && max && found.len == sizeof key && !memcmp(found.data, key, 5)) {
+		if (!evq__dedup_unpack(value.data, value.len, &row) && row.id >= end_id) {
+			rc = evq__tree_next(call->txn, EVQ__DEDUP, &found, &value);
+			continue;
+		}
+		memcpy(key, found.data, sizeof key);
+		call->q.c.remembered -= call->q.c.remembered > 0;
+		call->q.dirty = 1;
+		max--;
+		if (!(rc = evq__tree_del(call->txn, EVQ__DEDUP, key, sizeof key)))
+			rc = evq__tree_seek(call->txn, EVQ__DEDUP, key, sizeof key, &found, &value);
+	}
+	*done = max > 0;
+	return rc == EVQ__NONE ? 0 : rc;
+}
+
 int
 evq__dedup_forget(struct evq__call *call, uint64_t end_id, size_t max, int *done)
 {
 	struct end from = { .expires_at_ms = 0 }, end;
-	int rc = call->q.c.remembered ? 0 : EVQ__NONE;
+	int rc = 0;
 	while (!rc && max) {
 		if ((rc = seek_end(call, &from, &end)))
 			break;
@@ -180,6 +220,6 @@ evq__dedup_forget(struct evq__call *call, uint64_t end_id, size_t max, int *done
 			i--;
 		from.expires_at_ms += i < 0;
 	}
-	*done = rc == EVQ__NONE;
-	return rc == EVQ__NONE ? 0 : rc;
+	*done = 0;
+	return rc == EVQ__NONE ? forget_rest(call, end_id, max, done) : rc;
 }

@@ -22,6 +22,9 @@ void evq__dedup_mark(const struct evq__call *call, struct evq__mark *m);
 int evq__dedup_find(struct evq__call *call, struct evq__mark *m, uint64_t *id);
 /* From now on m is known, for call->q's window. Needs: that it was not found, just now. */
 int evq__dedup_note(struct evq__call *call, const struct evq__mark *m, uint64_t id);
+/* Is the row's dedup_id what its hash is of? */
+int evq__dedup_is_sound(const struct evq__call *call, const struct evq__dedup *row,
+                        const uint8_t hash[static EVQ__DEDUP_HASH]);
 /* Forgets up to max whose window is over. */
 int evq__dedup_clear(struct evq__call *call, size_t max);
 /* Forgets messages with ids below end, up to max. */

@@ -94,7 +94,8 @@ evq__line_next_lane(struct evq__ready *r, const struct evq__place *at)
 struct evq__walk {
 	uint32_t flags; /* of the queue */
 	int64_t now_ms;
-	uint64_t group; /* of a FIFO queue: that of the last message */
+	uint64_t group; /* of a FIFO queue: that of the last message's row */
+	int is_astray;  /* which is not the message's own */
 	int is_stopped; /* one that is leased or delayed was seen in it */
 };
 /* Errors: EVQ__NONE there is none. */

@@ -6,6 +6,7 @@
 #include "put.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bodies.h"
@@ -31,18 +32,17 @@ enum {
 };
 
 /*
- * Bytes of leaf pages that a body of so many bytes in all takes in evq.body, and pages besides. Source: LMDB's
- * nodes are not split over pages, so what is left over at the end of a leaf is shared out; a part that is a page
- * of its own leaves 8 bytes in the leaf.
+ * Bytes of pages that a body of so many bytes in all takes in evq.body. Source: LMDB's nodes are not split over
+ * pages, so what is left over at the end of a leaf is shared out; a part that is a page of its own leaves 8 bytes in
+ * the leaf.
  */
 static uint64_t
-leaf_bytes_for(uint64_t total, uint64_t *pages)
+leaf_bytes_for(uint64_t total)
 {
 	uint32_t parts = evq__body_parts(total);
 	if (total <= EVQ__INLINE_MAX)
 		return LEAF / (LEAF / (total + BODY_ROW + 1));
-	*pages += parts;
-	return (uint64_t)parts * (BODY_ROW + 8);
+	return (uint64_t)parts * (LEAF + BODY_ROW + 8);
 }
 
 /* Rows of tables in which they do not come in order, and splitting leaves leaves half full. */
@@ -57,23 +57,6 @@ rows_for(const struct evq__queue *q, const struct evq__send *send)
 	return 2 * bytes;
 }
 
-static uint64_t
-pages_for(const struct evq__queue *q, const struct evq__send *send, const evq_buf *bodies, size_t count)
-{
-	uint64_t pages = 24 + count / 16, bytes = count * rows_for(q, send);
-	for (size_t i = 0; i < count; i++)
-		bytes += leaf_bytes_for((uint64_t)EVQ__BODY_HEAD + send->group.len + send->attrs.len + bodies[i].len,
-		                        &pages);
-	return pages + bytes / LEAF;
-}
-
-/* Errors: EVQ_FULL. */
-static int
-check_room(struct evq__call *call, size_t count, uint64_t bytes, uint64_t pages)
-{
-	return evq__room_for(&call->q, count, bytes) ? evq__space_admit(call->txn, pages) : EVQ_FULL;
-}
-
 /*
  * Ends some of what has expired, and forgets what need not be known. It stays so also if what it makes room for is
  * refused.
@@ -81,13 +64,13 @@ check_room(struct evq__call *call, size_t count, uint64_t bytes, uint64_t pages)
 static int
 clear(struct evq__call *call, size_t look_at, size_t *cleared)
 {
-	uint64_t remembered = call->q.c.remembered;
+	uint64_t remembered = call->q.c.remembered, messages = call->q.c.messages;
 	*cleared = 0;
 	int rc = call->q.c.mortal ? evq__expire_some(call, look_at < LOOK_AT ? look_at : LOOK_AT, cleared) : 0;
 	if (!rc && remembered)
 		rc = evq__dedup_clear(call, look_at);
-	*cleared += remembered - call->q.c.remembered;
-	if (!rc && *cleared)
+	*cleared = remembered - call->q.c.remembered + messages - call->q.c.messages; /* what was put off makes no room */
+	if (!rc)
 		rc = evq__catalog_leave(call);
 	if (!rc)
 		call->settled = call->txn->changes;
@@ -102,7 +85,7 @@ struct load {
 	int is_known; /* by something: it may be a repeat */
 	struct evq__mark mark; /* of the one that was looked up last */
 	size_t fresh;
-	uint64_t bytes; /* of the bodies that are fresh */
+	uint64_t bytes, pages; /* of what is fresh: of the bodies, and of all its rows */
 };
 
 static struct evq__mark
@@ -118,51 +101,103 @@ mark_of(const struct evq__call *call, const struct load *l, size_t i)
 	return m;
 }
 
+/* In the order of hashes, and of the batch. */
+struct order {
+	uint8_t hash[EVQ__DEDUP_HASH];
+	size_t i;
+};
+
 static int
-is_repeated_before(const struct load *l, size_t i)
+compare_order(const void *a, const void *b)
 {
-	for (size_t k = 0; k < i; k++)
-		if (l->bodies[k].len == l->bodies[i].len &&
-		    (!l->bodies[i].len || !memcmp(l->bodies[k].data, l->bodies[i].data, l->bodies[i].len)))
-			return 1;
+	const struct order *x = a, *y = b;
+	int by_hash = memcmp(x->hash, y->hash, sizeof x->hash);
+	return by_hash ? by_hash : x->i < y->i ? -1 : x->i > y->i;
+}
+
+/* Of bodies that are known by themselves, those that stand in the batch before: is_again[i]. Errors: ENOMEM. */
+static int
+find_again(const struct evq__call *call, const struct load *l, uint8_t *is_again)
+{
+	struct order *order = malloc(l->count * sizeof *order);
+	if (!order)
+		return ENOMEM;
+	for (size_t i = 0; i < l->count; i++) {
+		struct evq__mark m = mark_of(call, l, i);
+		memcpy(order[i].hash, m.hash, sizeof m.hash);
+		order[i].i = i;
+	}
+	qsort(order, l->count, sizeof *order, compare_order);
+	for (size_t i = 1; i < l->count; i++)
+		is_again[order[i].i] = !memcmp(order[i].hash, order[i - 1].hash, sizeof order->hash);
+	free(order);
 	return 0;
 }
 
-/* Of bodies that are known by themselves, those that stand in the batch more than once: they need room once. */
+/* is_again NULL: those that repeat one of the same batch are taken for fresh ones. */
 static int
-count_once(struct evq__call *call, struct load *l)
+count_fresh(struct evq__call *call, struct load *l, const uint8_t *is_again)
 {
+	uint64_t id;
 	int rc = EVQ__NONE;
-	if (l->send->dedup_id.len || !(call->q.flags & EVQ_CONTENT_DEDUP))
-		return 0;
-	for (size_t i = 1; i < l->count && (!rc || rc == EVQ__NONE); i++) {
-		struct evq__mark m;
-		uint64_t id;
-		if (!is_repeated_before(l, i))
+	l->fresh = l->bytes = l->pages = 0;
+	for (size_t i = 0; i < l->count; i++) {
+		if (is_again && is_again[i])
 			continue;
-		m = mark_of(call, l, i);
-		rc = evq__dedup_find(call, &m, &id);
-		l->fresh -= rc == EVQ__NONE;
-		l->bytes -= rc == EVQ__NONE ? l->bodies[i].len : 0;
+		if (l->is_known) {
+			l->mark = mark_of(call, l, i);
+			rc = evq__dedup_find(call, &l->mark, &id);
+		}
+		if (rc && rc != EVQ__NONE)
+			return rc;
+		if (rc == 0)
+			continue;
+		l->fresh++;
+		l->bytes += l->bodies[i].len;
+		l->pages += leaf_bytes_for((uint64_t)EVQ__BODY_HEAD + l->send->group.len + l->send->attrs.len +
+		                           l->bodies[i].len);
 	}
-	return rc == EVQ__NONE ? 0 : rc;
+	l->pages = 24 + l->fresh / 16 + (l->pages + l->fresh * rows_for(&call->q, l->send)) / LEAF;
+	return 0;
+}
+
+/* Once more, now that it matters: of bodies that stand in the batch more than once, one is stored. */
+static int
+count_exactly(struct evq__call *call, struct load *l)
+{
+	if (l->count == 1 || l->send->dedup_id.len || !l->is_known)
+		return 0;
+	uint8_t *is_again = calloc(l->count, 1);
+	if (!is_again)
+		return ENOMEM;
+	int rc = find_again(call, l, is_again);
+	if (!rc)
+		rc = count_fresh(call, l, is_again);
+	free(is_again);
+	return rc;
+}
+
+/* Errors: EVQ_FULL. */
+static int
+check_room(struct evq__call *call, const struct load *l)
+{
+	return evq__room_for(&call->q, l->fresh, l->bytes) ? evq__space_admit(call->txn, l->pages) : EVQ_FULL;
 }
 
 /* Errors: EVQ_FULL. */
 static int
 admit(struct evq__call *call, struct load *l, int *is_clearing)
 {
-	uint64_t pages = pages_for(&call->q, l->send, l->bodies, l->count);
 	size_t cleared;
 	int rc = clear(call, 2 * l->count, &cleared); /* in step with what is sent */
-	if (rc || !l->fresh || (rc = check_room(call, l->fresh, l->bytes, pages)) != EVQ_FULL)
+	if (rc || !l->fresh || (rc = check_room(call, l)) != EVQ_FULL)
 		return rc;
 	*is_clearing = cleared > 0;
-	rc = count_once(call, l);
+	rc = count_exactly(call, l);
 	if (!rc)
 		rc = clear(call, LOOK_AT, &cleared);
 	if (!rc)
-		rc = check_room(call, l->fresh, l->bytes, pages);
+		rc = check_room(call, l);
 	*is_clearing |= cleared > 0;
 	return rc;
 }
@@ -175,26 +210,6 @@ check(const struct evq__call *call, const struct load *l)
 	for (size_t i = 0; i < l->count; i++)
 		if (l->bodies[i].len > call->q.max_body_len)
 			return EVQ_TOOBIG;
-	return 0;
-}
-
-/* Those that repeat one of the same batch are not told yet from fresh ones. */
-static int
-count_fresh(struct evq__call *call, struct load *l)
-{
-	uint64_t id;
-	int rc = EVQ__NONE;
-	l->is_known = l->send->dedup_id.len || (call->q.flags & EVQ_CONTENT_DEDUP);
-	for (size_t i = 0; i < l->count; i++) {
-		if (l->is_known) {
-			l->mark = mark_of(call, l, i);
-			rc = evq__dedup_find(call, &l->mark, &id);
-		}
-		if (rc && rc != EVQ__NONE)
-			return rc;
-		l->fresh += rc != 0;
-		l->bytes += rc ? l->bodies[i].len : 0;
-	}
 	return 0;
 }
 
@@ -269,8 +284,9 @@ evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bo
 	uint64_t next = 0;
 	int rc = check(call, &l);
 	*is_clearing = 0;
+	l.is_known = send->dedup_id.len || (call->q.flags & EVQ_CONTENT_DEDUP);
 	if (!rc)
-		rc = count_fresh(call, &l);
+		rc = count_fresh(call, &l, NULL);
 	if (!rc)
 		rc = admit(call, &l, is_clearing);
 	if (!rc && l.fresh)

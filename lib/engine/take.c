@@ -13,7 +13,10 @@
 #include "expire.h"
 #include "receipt.h"
 
-enum { CHUNK = 64 }; /* entries looked at before they are worked on */
+enum {
+	CHUNK = 64,  /* entries looked at before they are worked on */
+	MOVES = 1000 /* entries that stand in the way, or need a turn, in one go */
+};
 
 static int
 lease(struct evq__call *call, const struct evq__take *take, struct evq__found *f, struct evq__place *to)
@@ -105,9 +108,13 @@ take_some(struct evq__call *call, struct evq__take *take, struct evq_batch *batc
 	size_t before;
 	r->found = found;
 	r->max = take->count - batch->count < CHUNK ? take->count - batch->count : CHUNK;
-	r->budget = take->budget;
+	size_t budget = take->budget < MOVES ? take->budget : MOVES;
+	r->budget = budget;
 	int rc = evq__line_collect(call, r);
-	take->budget = r->budget;
+	if (take->budget == SIZE_MAX)
+		r->may_write = r->may_write && r->budget; /* in a transaction that is not ours to end, not more of that */
+	else
+		take->budget -= budget - r->budget;
 	take->more = take->budget == 0;
 	for (size_t i = 0; !rc && i < r->count && !take->full && !take->more; i++) {
 		before = batch->count;

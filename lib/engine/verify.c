@@ -136,7 +136,7 @@ check_one(struct check *c, const struct evq__queue *q, const struct evq__found *
 	if (!rc && (q->flags & EVQ_FIFO)) {
 		if (walk->group != *group && f->is_waiting && !f->unreadable)
 			rc = note(c, q->name, f->place.id, "the first of its group waits");
-		if (!rc && evq__group_of(f) != walk->group)
+		if (!rc && walk->is_astray)
 			rc = note(c, q->name, f->place.id, "it stands in another group than its own");
 		*group = walk->group;
 		c->grouped++;
@@ -165,7 +165,7 @@ check_entries(struct check *c, const struct evq__queue *q)
 		rc = check_counters(c, q, &recount);
 	if (!rc && (q->flags & EVQ_FAIR))
 		rc = evq__verify_turns(c->txn, q, c->flaws, &c->grouped);
-	return rc ? rc : evq__verify_dedup(c->txn, q, c->flaws, &c->known);
+	return rc ? rc : evq__verify_dedup(c->txn, c->store.secret, q, c->flaws, &c->known);
 }
 
 static int

@@ -39,6 +39,7 @@ begin(struct evq__store *s)
 	if (!rc) {
 		t->txn.is_shared = 1;
 		t->txn.is_noted = 1;
+		t->wanted = s->shared->journal.end; /* it may be another process's, and not on disk */
 		return;
 	}
 	t->failure = rc;

@@ -158,7 +158,8 @@ may_enter(struct evq__store *s)
 		order(s, EVQ__ORDER_SYNC);
 		return 0;
 	}
-	if (t->txn.is_spread && !t->retry_at_ms) { /* one that failed is no reason to keep out who makes room */
+	int is_late = t->txn.is_spread || t->txn.bulk >= 2 * BULK;
+	if (is_late && !t->retry_at_ms) { /* one that failed is no reason to keep out who makes room */
 		order(s, EVQ__ORDER_COMMIT);
 		return 0;
 	}
@@ -280,7 +281,6 @@ static int
 finish(struct evq__store *s, uint64_t *mark)
 {
 	struct evq__txn *txn = &s->tenure.txn;
-	uint64_t before = s->shared->journal.end;
 	int rc;
 	s->tenure.is_renewed = 0;
 	if (s->notes.is_over)
@@ -289,7 +289,9 @@ finish(struct evq__store *s, uint64_t *mark)
 		undo(s);
 		return rc;
 	}
-	*mark = txn->durable == EVQ__DURABLE_LATER ? 0 : txn->durable == EVQ__DURABLE ? s->shared->journal.end : before;
+	if (txn->durable == EVQ__DURABLE)
+		s->tenure.wanted = s->shared->journal.end;
+	*mark = txn->durable == EVQ__DURABLE_LATER ? 0 : s->tenure.wanted;
 	txn->is_spread = evq__space_is_spread(txn);
 	if (txn->is_spread || evq__tenure_is_due(s))
 		order(s, EVQ__ORDER_COMMIT);

@@ -208,8 +208,10 @@ evq__tree_del(struct evq__txn *t, enum evq__table table, const void *key, size_t
 	if (t->rc)
 		return t->rc;
 	int rc = open_cursor(t, &t->at[table], table);
-	if (!rc && !stands_on(t, table, key, key_len))
+	if (!rc && !stands_on(t, table, key, key_len)) {
+		t->stand.len = 0;
 		rc = mdb_cursor_get(t->at[table], &k, &v, MDB_SET);
+	}
 	if (rc == MDB_NOTFOUND)
 		return EVQ__NONE;
 	t->dels++;
