@@ -156,3 +156,34 @@ op_burst(struct run *r)
 		return false;
 	return send_batch(r, q, BURST - below(r, 200), 300);
 }
+
+/* To the end of a window that is near, or to the moment before it. */
+static void
+go_to_end(struct run *r, const struct m_known *known)
+{
+	int64_t step = known->ends_at - r->now - (int64_t)below(r, 2);
+
+	if (step > 0 && step < (one_in(r, 40) ? INT64_C(400000) : 8000))
+		clock_advance(r, step);
+}
+
+/* What is remembered is sent again, often at the very end of its window. */
+bool
+op_repeat(struct run *r)
+{
+	struct m_queue *q = pick_queue(r);
+	const struct m_known *known;
+
+	if (q == NULL || q->known_count == 0)
+		return false;
+	known = &q->known[below(r, q->known_count)];
+	if (one_in(r, 2))
+		go_to_end(r, known);
+	if (touchy(r, q))
+		return true;
+	plan_repeat(r, q, known);
+	plan_say(r, q, "send_batch", &plan.opts);
+	compare_send(r, q, &plan.opts,
+	             evq_send_batch(store_queue(r, q), r->txn, plan.bodies, plan.count, &plan.opts, plan.ids), true);
+	return true;
+}

@@ -68,10 +68,8 @@ draw_step(struct run *r)
 }
 
 bool
-op_clock(struct run *r)
+clock_advance(struct run *r, int64_t step)
 {
-	int64_t step = draw_step(r);
-
 	if (!may_advance(r, r->now + step))
 		return false;
 	say(r, "clock + %lld", (long long)step);
@@ -80,6 +78,12 @@ op_clock(struct run *r)
 	if (r->committed != NULL)
 		r->committed->now = r->now;
 	return true;
+}
+
+bool
+op_clock(struct run *r)
+{
+	return clock_advance(r, draw_step(r));
 }
 
 bool

@@ -153,6 +153,22 @@ plan_edge(struct run *r, const struct m_queue *q)
 	plan.bodies[0].data = bytes_of(r, plan.bodies[0].len);
 }
 
+/* What was sent before, as far as it is remembered; with a dedup_id the bodies may be others. Into plan.opts, too. */
+void
+plan_repeat(struct run *r, const struct m_queue *q, const struct m_known *known)
+{
+	plan_opts(r, q);
+	plan.opts.dedup_id = NULL;
+	plan_bodies(r, q, 1 + (known->dedup_id == NULL ? below(r, 3) : known->k), 300);
+	if (known->dedup_id != NULL) {
+		snprintf(plan.dedup_id, sizeof(plan.dedup_id), "%s", known->dedup_id);
+		plan.opts.dedup_id = plan.dedup_id;
+	} else {
+		memcpy(plan.body, known->content->body, known->content->len);
+		plan.bodies[plan.count - 1] = (evq_buf){ plan.body, known->content->len };
+	}
+}
+
 void
 plan_say(struct run *r, const struct m_queue *q, const char *call, const evq_send_opts *opts)
 {

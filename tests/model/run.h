@@ -115,7 +115,7 @@ void run_look(struct run *r);   /* the model may follow what the call reported *
 void run_settle(struct run *r); /* events compared, jitter learned */
 
 /* op_send.c */
-op_fn op_send, op_send_batch, op_burst;
+op_fn op_send, op_send_batch, op_burst, op_repeat;
 
 /* op_receive.c */
 op_fn op_receive, op_drain;
@@ -145,5 +145,6 @@ op_fn op_bad;
 
 /* op_store.c */
 op_fn op_clock, op_reopen, op_sync, op_copy;
+bool clock_advance(struct run *r, int64_t step); /* false: not in this transaction */
 
 #endif
