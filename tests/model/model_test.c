@@ -30,6 +30,7 @@ static const struct {
 	{ op_send_batch, 60 },
 	{ op_burst, 1 },
 	{ op_repeat, 45 },
+	{ op_flood, 1 },
 	{ op_receive, 190 },
 	{ op_drain, 20 },
 	{ op_delete, 110 },

@@ -187,3 +187,28 @@ op_repeat(struct run *r)
 	             evq_send_batch(store_queue(r, q), r->txn, plan.bodies, plan.count, &plan.opts, plan.ids), true);
 	return true;
 }
+
+static void
+send_flood(struct run *r, struct m_queue *q, size_t count, int64_t expires)
+{
+	plan.opts = (evq_send_opts){ .size = sizeof(plan.opts), .group = "flood", .expires_ms = expires };
+	plan_bodies(r, q, count, 300);
+	plan_say(r, q, "send_batch", &plan.opts);
+	compare_send(r, q, &plan.opts,
+	             evq_send_batch(store_queue(r, q), r->txn, plan.bodies, plan.count, &plan.opts, plan.ids), true);
+}
+
+/* Between others of its group more has expired than one slice of a receive clears; then all is received. */
+bool
+op_flood(struct run *r)
+{
+	struct m_queue *q = pick_queue(r);
+
+	if (q == NULL || r->txn != NULL)
+		return false;
+	send_flood(r, q, 1 + below(r, 3), 0);
+	send_flood(r, q, BURST - below(r, 200), 1 + (int64_t)below(r, 20));
+	send_flood(r, q, 1 + below(r, 3), 0);
+	clock_advance(r, 20 + (int64_t)q->attrs.delay);
+	return receive(r, q, EVQ_RECEIVE_OPTS(.count = EVQ_BATCH_MAX));
+}

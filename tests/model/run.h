@@ -115,7 +115,7 @@ void run_look(struct run *r);   /* the model may follow what the call reported *
 void run_settle(struct run *r); /* events compared, jitter learned */
 
 /* op_send.c */
-op_fn op_send, op_send_batch, op_burst, op_repeat;
+op_fn op_send, op_send_batch, op_burst, op_repeat, op_flood;
 
 /* op_receive.c */
 op_fn op_receive, op_drain;
