@@ -53,6 +53,17 @@ put(evq_queue *q, const char *bodies)
 		PUT(q, body, .priority = 0);
 }
 
+/* From "a1" to the count-th; the letter is the tenant. */
+static inline void
+put_many(evq_queue *to, char tenant, int count)
+{
+	char body[32];
+	for (int i = 1; i <= count; i++) {
+		snprintf(body, sizeof(body), "%c%d", tenant, i);
+		PUT(to, body, .priority = 0);
+	}
+}
+
 static inline const char *
 bodies_of(const evq_batch *b)
 {
@@ -84,6 +95,20 @@ static inline evq_batch *
 get(evq_queue *q, uint32_t count, const char *bodies)
 {
 	return get_with(q, bodies, EVQ_RECEIVE_OPTS(.count = count));
+}
+
+/* How many come before that one does, taken one by one. */
+static inline int
+waits_for(evq_queue *of, const char *body, int at_most)
+{
+	evq_batch *b = batch();
+	for (int before = 0; before <= at_most; before++) {
+		ck_ok(evq_receive(of, NULL, NULL, b));
+		if (!strcmp(evq_batch_at(b, 0)->body, body))
+			return before;
+	}
+	ck_abort_msg("%s did not come", body);
+	return -1;
 }
 
 static inline const evq_receipt *

@@ -3,9 +3,9 @@
  * Deduplication by content: which bodies are one and the same, that nothing else of a message is looked at, that an id
  * of the sender's comes before it, and what decides when the first is gone.
  */
-#include "groups.h"
 #include "procs.h"
 #include "raw.h"
+#include "repeats.h"
 
 static evq_queue *q;
 
@@ -23,15 +23,6 @@ send_bytes(const void *body, size_t len)
 	ck_ok(evq_send(q, NULL, body, len, NULL, &id));
 	ck_assert_uint_ne(id, 0);
 	return id;
-}
-
-static void
-expect_sent(evq_queue *of, uint64_t sent, uint64_t duplicates)
-{
-	evq_stats s = stats(of);
-	ck_assert_uint_eq(s.sent, sent);
-	ck_assert_uint_eq(s.duplicates, duplicates);
-	ck_assert_uint_eq(s.messages, sent - s.deleted - s.purged - s.expired - s.dead_lettered);
 }
 
 /* ---- bodies -------------------------------------------------------------------------------------------- */
@@ -292,6 +283,19 @@ START_TEST(repeats_take_no_room_in_a_full_queue)
 }
 END_TEST
 
+START_TEST(batch_that_repeats_itself_needs_room_for_one)
+{
+	const evq_buf bodies[] = { { "x", 1 }, { "x", 1 }, { "y", 1 } };
+	evq_id ids[3];
+	ck_ok(evq_queue_set_attrs(q, NULL, EVQ_QUEUE_ATTRS(.flags = EVQ_CONTENT_DEDUP, .max_messages = 1)));
+	ck_rc(evq_send_batch(q, NULL, bodies, 3, NULL, ids), EVQ_FULL);
+	expect_sent(q, 0, 0);
+	ck_ok(evq_send_batch(q, NULL, bodies, 2, NULL, ids));
+	ck_assert_uint_eq(ids[1], ids[0]);
+	expect_sent(q, 1, 1);
+}
+END_TEST
+
 START_TEST(content_of_an_aborted_transaction_is_not_remembered)
 {
 	evq_txn *txn = NULL;
@@ -331,6 +335,7 @@ content_suite(void)
 	tcase_add_test(t, batch_repeats_within_itself_and_of_what_was_before);
 	tcase_add_test(t, batch_of_one_body_a_thousand_times_is_one_message);
 	tcase_add_test(t, repeats_take_no_room_in_a_full_queue);
+	tcase_add_test(t, batch_that_repeats_itself_needs_room_for_one);
 	tcase_add_test(t, content_of_an_aborted_transaction_is_not_remembered);
 	suite_add_tcase(s, t);
 	return s;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Deduplication by an id of the sender's: what is a repeat and what is not, for how long, in one and in batches, and
- * that a repeat succeeds and changes nothing. What outlives what is in t_remembered.c, bodies as ids in t_content.c.
+ * that a repeat succeeds and changes nothing. What an id outlives is in t_remembered.c, what forgets it in
+ * t_forgotten.c, bodies as ids in t_content.c, and ids and bodies of one hash in t_same_hash.c.
  */
-#include "groups.h"
+#include "repeats.h"
 #include "snapshot.h"
 
 #define YEAR_MS 31536000000LL
@@ -18,20 +19,6 @@ setup(void)
 {
 	store_setup();
 	q = queue("q");
-}
-
-static evq_id
-send_id(evq_queue *to, const char *body, const char *dedup_id)
-{
-	return send_with(to, body, EVQ_SEND_OPTS(.dedup_id = dedup_id));
-}
-
-static void
-expect_sent(evq_queue *of, uint64_t sent, uint64_t duplicates)
-{
-	evq_stats s = stats(of);
-	ck_assert_uint_eq(s.sent, sent);
-	ck_assert_uint_eq(s.duplicates, duplicates);
 }
 
 /* ---- one at a time ------------------------------------------------------------------------------------- */

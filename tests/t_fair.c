@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fair queues: tenants take turns, however much one of them has waiting, whatever comes back at once, and from wherever
- * it came. Nothing else is different from a plain queue: nothing is ever blocked.
+ * Fair queues: tenants take turns, however much one of them has waiting, and from wherever it came. Nothing else is
+ * different from a plain queue: nothing is ever blocked. What comes back is in t_fair_back.c.
  */
 #include "groups.h"
 #include "procs.h"
@@ -13,31 +13,6 @@ setup(void)
 {
 	store_setup();
 	q = fair("q");
-}
-
-/* From "a1" to the count-th; the letter is the tenant. */
-static void
-put_many(evq_queue *to, char tenant, int count)
-{
-	char body[32];
-	for (int i = 1; i <= count; i++) {
-		snprintf(body, sizeof(body), "%c%d", tenant, i);
-		PUT(to, body, .priority = 0);
-	}
-}
-
-/* How many come before that one does, taken one by one. */
-static int
-waits_for(evq_queue *of, const char *body, int at_most)
-{
-	evq_batch *b = batch();
-	for (int before = 0; before <= at_most; before++) {
-		ck_ok(evq_receive(of, NULL, NULL, b));
-		if (!strcmp(evq_batch_at(b, 0)->body, body))
-			return before;
-	}
-	ck_abort_msg("%s did not come", body);
-	return -1;
 }
 
 /* ---- turns --------------------------------------------------------------------------------------------- */
@@ -147,100 +122,6 @@ START_TEST(turns_of_one_priority_are_no_others)
 }
 END_TEST
 
-/* ---- what comes back ----------------------------------------------------------------------------------- */
-
-START_TEST(released_message_goes_behind_those_of_its_tenant)
-{
-	put(q, "a1 a2 b1 b2");
-	evq_batch *b = get(q, 1, "a1");
-	give_back_one(q, b, "a1", 0);
-	get(q, MANY, "b1 a2 b2 a1");
-}
-END_TEST
-
-START_TEST(delayed_ones_are_given_their_turn_when_due)
-{
-	PUT(q, "a1", .delay_ms = 100);
-	PUT(q, "a2", .delay_ms = 50);
-	put(q, "a3 a4");
-	expect_blocked(q, 2, 2, 0, 0);
-	clock_advance_ms(50);
-	put(q, "b1");
-	clock_advance_ms(50);
-	get(q, MANY, "a3 b1 a4 a2 a1"); /* in the order of their due times */
-}
-END_TEST
-
-START_TEST(leases_that_ran_out_come_behind_what_waits_already)
-{
-	put(q, "a1");
-	get(q, 1, "a1");
-	clock_advance_ms(LEASE_MS);
-	put(q, "a2");
-	get(q, MANY, "a2 a1");
-}
-END_TEST
-
-/* A burst: a thousand leases of one tenant that end at once. */
-START_TEST(noisy_leases_that_all_end_at_once_do_not_delay_the_quiet_one)
-{
-	put_many(q, 'a', 1000);
-	put(q, "b1");
-	evq_batch *b = take(q, 1001);
-	ck_assert_str_eq(evq_batch_at(b, 1)->body, "b1");
-	if (_i == 0) { /* the quiet one's is sent while they are leased */
-		finish(q, b, "b1");
-		put(q, "b2");
-	}
-	if (_i == 1) { /* or after */
-		finish(q, b, "b1");
-		clock_advance_ms(LEASE_MS);
-		put(q, "b2");
-	} else
-		clock_advance_ms(LEASE_MS); /* or is one of them */
-	ck_assert_int_le(waits_for(q, _i == 2 ? "b1" : "b2", 1000), 1);
-	evq_stats s = stats(q);
-	ck_assert_uint_eq(s.messages, 1001);
-	ck_assert_uint_eq(s.visible + s.leased, 1001);
-}
-END_TEST
-
-START_TEST(releases_of_a_thousand_do_not_delay_the_quiet_one)
-{
-	put_many(q, 'a', 1000);
-	evq_batch *b = take(q, 1000);
-	for (size_t i = 0; i < 1000; i++)
-		ck_ok(evq_release(q, NULL, &evq_batch_at(b, i)->receipt, _i, 0));
-	put(q, "b1");
-	clock_advance_ms(_i);
-	ck_assert_int_le(waits_for(q, "b1", 1000), 1);
-}
-END_TEST
-
-START_TEST(nothing_is_blocked_by_what_is_leased_or_delayed)
-{
-	put(q, "a1 a2 a3");
-	evq_batch *b = get(q, 1, "a1");
-	give_back_one(q, b, "a1", 1000);
-	get(q, 1, "a2");
-	get(q, 1, "a3");
-	expect_blocked(q, 0, 1, 2, 0);
-	clock_advance_ms(1000);
-	get(q, MANY, "a1");
-}
-END_TEST
-
-START_TEST(expired_ones_are_passed_over)
-{
-	for (int i = 0; i < 5; i++)
-		PUT(q, "a-short", .expires_ms = 10);
-	put(q, "a1 b1 b2");
-	clock_advance_ms(10);
-	get(q, MANY, "b1 b2 a1");
-	ck_assert_uint_eq(stats(q).expired, 5);
-}
-END_TEST
-
 /* ---- moves, transactions, other processes -------------------------------------------------------------- */
 
 START_TEST(dead_letters_take_turns_in_a_fair_queue)
@@ -267,6 +148,35 @@ START_TEST(redriven_ones_take_turns_in_a_fair_queue)
 	ck_ok(evq_redrive(dead, NULL, EVQ_REDRIVE_OPTS(.to = "q"), &moved));
 	ck_assert_uint_eq(moved, 31);
 	get(q, 5, "a1 b1 c1 a2 c2"); /* of one turn, by id */
+}
+END_TEST
+
+static int
+note_body(const evq_delivery *d, void *arg)
+{
+	char *order = arg;
+	strcat(strcat(order, *order ? " " : ""), d->body);
+	return 1;
+}
+
+/* In each priority: those in a turn, then those that are delayed. */
+START_TEST(redrive_from_a_fair_queue_is_in_the_order_of_receiving)
+{
+	char order[TEXT] = "";
+	size_t moved = 0;
+	evq_queue *to = queue("to");
+	PUT(q, "a1", .delay_ms = 5000);
+	put(q, "a2 a3 b1 c1");
+	PUT(q, "d1", .priority = 1, .delay_ms = 60000);
+	PUT(q, "d2", .priority = 1);
+	evq_batch *b = get(q, 2, "d2 a2");
+	give_back_one(q, b, "d2", 0);
+	ck_ok(evq_redrive(q, NULL, EVQ_REDRIVE_OPTS(.to = "to", .max = 3), &moved));
+	ck_assert_uint_eq(moved, 3);
+	get(to, MANY, "d1 d2 b1"); /* came at the same time: by priority and id there */
+	ck_ok(evq_redrive(q, NULL, EVQ_REDRIVE_OPTS(.to = "to", .match = note_body, .match_arg = order), &moved));
+	ck_assert_str_eq(order, "c1 a3 a1");
+	expect_counts(q, 0, 0, 1);
 }
 END_TEST
 
@@ -369,15 +279,9 @@ fair_suite(void)
 	tcase_add_test(t, tenant_that_comes_back_starts_with_the_others);
 	tcase_add_test(t, priorities_come_before_turns);
 	tcase_add_test(t, turns_of_one_priority_are_no_others);
-	tcase_add_test(t, released_message_goes_behind_those_of_its_tenant);
-	tcase_add_test(t, delayed_ones_are_given_their_turn_when_due);
-	tcase_add_test(t, leases_that_ran_out_come_behind_what_waits_already);
-	tcase_add_loop_test(t, noisy_leases_that_all_end_at_once_do_not_delay_the_quiet_one, 0, 3);
-	tcase_add_loop_test(t, releases_of_a_thousand_do_not_delay_the_quiet_one, 0, 2);
-	tcase_add_test(t, nothing_is_blocked_by_what_is_leased_or_delayed);
-	tcase_add_test(t, expired_ones_are_passed_over);
 	tcase_add_test(t, dead_letters_take_turns_in_a_fair_queue);
 	tcase_add_test(t, redriven_ones_take_turns_in_a_fair_queue);
+	tcase_add_test(t, redrive_from_a_fair_queue_is_in_the_order_of_receiving);
 	tcase_add_test(t, fair_queue_dead_letters_as_a_plain_one);
 	tcase_add_test(t, turns_are_undone_by_an_abort);
 	tcase_add_test(t, turns_survive_reopening);

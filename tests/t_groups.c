@@ -241,6 +241,35 @@ START_TEST(parked_message_in_the_middle_does_not_end_the_run)
 }
 END_TEST
 
+/* Damages the entry of a message, in evq.due. */
+static void
+damage_entry(evq_id id)
+{
+	struct raw raw;
+	struct raw_row row;
+	raw_begin(&raw, "evq.due");
+	raw_find_due(&raw, id, &row);
+	row.value[0] ^= 0x40;
+	raw_put(&raw, &row);
+	raw_end(&raw);
+}
+
+START_TEST(message_whose_entry_cannot_be_read_does_not_block_its_group)
+{
+	evq_id bad = PUT(q, "a1", .priority = 0);
+	put(q, "a2 a3 b1");
+	damage_entry(bad);
+	q = fifo("q");
+	evq_batch *b = get(q, 1, "a2");
+	expect_blocked(q, 1, 0, 1, 2);
+	get(q, MANY, "b1");
+	finish(q, b, "a2");
+	get(q, MANY, "a3");
+	ck_ok(evq_purge(q, NULL, NULL));
+	ck_assert_uint_eq(stats(q).messages, 0);
+}
+END_TEST
+
 START_TEST(damaged_message_that_is_dead_lettered_makes_way_for_the_next)
 {
 	evq_queue *work = queue_with("work", EVQ_QUEUE_ATTRS(.flags = EVQ_FIFO, .dead_letter = "dead"));
@@ -336,6 +365,7 @@ groups_suite(void)
 	tcase_add_test(t, no_options_at_all_are_no_group);
 	tcase_add_test(t, parked_message_does_not_block_its_group);
 	tcase_add_test(t, parked_message_in_the_middle_does_not_end_the_run);
+	tcase_add_test(t, message_whose_entry_cannot_be_read_does_not_block_its_group);
 	tcase_add_test(t, damaged_message_that_is_dead_lettered_makes_way_for_the_next);
 	tcase_add_loop_test(t, deep_blocked_group_does_not_hide_another, 0, 2);
 	tcase_add_test(t, thousands_of_groups_each_keep_their_order);
