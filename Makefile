@@ -70,10 +70,10 @@ PROGRAMS = $(B)/tests/check_all $(B)/tests/model_test $(B)/tests/kill_test $(B)/
 
 $(B)/tests/%.o: tests/%.c $(B)/flags
 	$(call say,CC)$(CC) $(TEST_FLAGS) -MMD -MP -c -o $@ $<
-# One suite counts what the library allocates, one sets its clocks.
+# One suite counts what the library allocates, one sets its clocks, one makes its hashes collide.
 $(B)/tests/check_all: $(TEST_OBJS) $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
-		-Wl,--wrap=clock_gettime,--wrap=evq__boot_id -o $@ $^ $(CHECK_LIBS) $(LIBS)
+		-Wl,--wrap=clock_gettime,--wrap=evq__boot_id,--wrap=evq__hash128 -o $@ $^ $(CHECK_LIBS) $(LIBS)
 $(B)/tests/model_test: $(MODEL_OBJS) $(B)/libevq.a
 	$(call say,LD)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tests/kill_test: $(B)/tests/crash/kill_test.o $(B)/libevq.a
