@@ -3,16 +3,11 @@
  * Full stores. A send that does not fit is EVQ_FULL and changes nothing; receiving, settling and moving
  * to a dead letter always have room, so that a full store drains to zero; and the space comes back.
  */
-#include "support.h"
+#include "room.h"
 
 #include <limits.h>
 #include <lmdb.h>
 #include <sys/stat.h>
-
-#define KIB ((uint64_t)1 << 10)
-#define MIB ((uint64_t)1 << 20)
-
-static unsigned char bytes[1 << 20];
 
 static off_t
 data_size(void)
@@ -22,62 +17,6 @@ data_size(void)
 	snprintf(name, sizeof(name), "%s/data.mdb", store_dir);
 	ck_assert_int_eq(stat(name, &st), 0);
 	return st.st_size;
-}
-
-static void
-open_store(uint64_t map_size, uint64_t max_bytes)
-{
-	store_open_opts(EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .clock = fake_clock, .map_size = map_size,
-	                             .max_bytes = max_bytes));
-}
-
-static int
-send_many(evq_queue *q, evq_txn *txn, size_t len, size_t count)
-{
-	static evq_buf bodies[1000];
-	for (size_t i = 0; i < count; i++)
-		bodies[i] = (evq_buf){ bytes, len };
-	return evq_send_batch(q, txn, bodies, count, NULL, NULL);
-}
-
-/* Until not even one more body of len bytes fits. What it says is how many did. */
-static uint64_t
-fill(evq_queue *q, size_t len)
-{
-	uint64_t sent = 0;
-	for (size_t batch_size = 1000; batch_size > 0; batch_size /= 10) {
-		int rc;
-		while ((rc = send_many(q, NULL, len, batch_size)) == 0) {
-			sent += batch_size;
-			ck_assert_msg(sent < 1000000, "a store without end");
-		}
-		ck_rc(rc, EVQ_FULL);
-	}
-	return sent;
-}
-
-static uint64_t
-drain(evq_queue *q, uint32_t count)
-{
-	uint64_t drained = 0;
-	evq_receipt *rs = calloc(count, sizeof(*rs));
-	int *rcs = calloc(count, sizeof(*rcs)), rc;
-	evq_batch *b = NULL;
-	ck_ok(evq_batch_new(&b));
-	while ((rc = evq_receive(q, NULL, EVQ_RECEIVE_OPTS(.count = count), b)) == 0) {
-		size_t got = evq_batch_count(b);
-		for (size_t i = 0; i < got; i++)
-			rs[i] = evq_batch_at(b, i)->receipt;
-		ck_ok(evq_delete_batch(q, NULL, rs, got, rcs));
-		for (size_t i = 0; i < got; i++)
-			ck_ok(rcs[i]);
-		drained += got;
-	}
-	ck_rc(rc, EVQ_EMPTY);
-	evq_batch_free(b);
-	free(rs);
-	free(rcs);
-	return drained;
 }
 
 /* ---- full by its quota or its map --------------------------------------------------------------- */
