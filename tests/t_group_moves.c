@@ -280,6 +280,33 @@ START_TEST(redrive_leaves_those_behind_a_lease)
 }
 END_TEST
 
+/* While it asks, somebody receives the first. */
+static int
+receive_meanwhile(const evq_delivery *d, void *arg)
+{
+	evq_batch **taken = arg;
+	if (!*taken)
+		*taken = get(dead, 1, "a1");
+	return d != NULL;
+}
+
+START_TEST(redrive_leaves_those_whose_first_was_leased_meanwhile)
+{
+	evq_batch *taken = NULL;
+	size_t moved = 0;
+	remake_dead(EVQ_FIFO);
+	put(work, "a1 a2 a3 b1");
+	bury(work, get(work, MANY, "a1 a2 a3 b1"), "a1 a2 a3 b1");
+	ck_ok(evq_redrive(dead, NULL, EVQ_REDRIVE_OPTS(.match = receive_meanwhile, .match_arg = &taken), &moved));
+	ck_assert_uint_eq(moved, 1);
+	get(work, MANY, "b1");
+	expect_blocked(dead, 0, 0, 1, 2);
+	finish(dead, taken, "a1");
+	ck_assert_uint_eq(redrive(NULL), 2);
+	get(work, MANY, "a2 a3");
+}
+END_TEST
+
 START_TEST(redrive_takes_delayed_ones_and_then_those_behind)
 {
 	remake_dead(EVQ_FIFO);
@@ -370,6 +397,7 @@ group_moves_suite(void)
 	tcase_add_test(t, fifo_dead_letter_keeps_the_order_in_which_they_were_sent);
 	tcase_add_test(t, redrive_from_a_fifo_dead_letter_is_in_the_order_of_receiving);
 	tcase_add_test(t, redrive_leaves_those_behind_a_lease);
+	tcase_add_test(t, redrive_leaves_those_whose_first_was_leased_meanwhile);
 	tcase_add_test(t, redrive_takes_delayed_ones_and_then_those_behind);
 	tcase_add_test(t, message_without_a_group_is_one_of_its_own_in_a_fifo_queue);
 	tcase_add_test(t, redriven_into_another_fifo_queue_they_join_its_groups);
