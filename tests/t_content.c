@@ -215,6 +215,22 @@ send_body_in_child(void *arg)
 	return 0;
 }
 
+START_TEST(damaged_first_body_and_a_batch_of_it_harm_no_other_queue)
+{
+	const evq_buf bodies[] = { { "body", 4 }, { "body", 4 } };
+	raw_damage_body(send(q, "body"));
+	q = queue("q");
+	evq_queue *other = queue("other");
+	ck_ok(evq_queue_set_attrs(q, NULL, EVQ_QUEUE_ATTRS(.flags = EVQ_CONTENT_DEDUP, .max_messages = 2)));
+	for (int i = 0; i < 3; i++) {
+		int rc = evq_send_batch(q, NULL, bodies, 2, NULL, NULL);
+		ck_assert_msg(rc == 0 || rc == EVQ_FULL, "%s", evq_errname(rc));
+		send(other, "x");
+	}
+	ck_ok(evq_purge(q, NULL, NULL));
+}
+END_TEST
+
 START_TEST(content_is_the_same_in_every_process_and_after_reopening)
 {
 	evq_id *id = proc_shared(sizeof(*id));
@@ -271,6 +287,40 @@ START_TEST(batch_of_one_body_a_thousand_times_is_one_message)
 }
 END_TEST
 
+START_TEST(batch_of_repeats_needs_no_room_in_the_store)
+{
+	enum { TIMES = 10000 };
+	static char body[1000];
+	static evq_buf bodies[TIMES];
+	store_open_opts(EVQ_ENV_OPTS(.durability = EVQ_DURABLE_RELAXED, .clock = fake_clock, .map_size = 4 << 20));
+	q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = EVQ_CONTENT_DEDUP));
+	for (size_t i = 0; i < TIMES; i++)
+		bodies[i] = (evq_buf){ body, sizeof(body) };
+	ck_ok(evq_send_batch(q, NULL, bodies, TIMES, NULL, NULL));
+	bodies[TIMES - 1].len--;
+	ck_ok(evq_send_batch(q, NULL, bodies, TIMES, NULL, NULL));
+	expect_sent(q, 2, 2 * TIMES - 2);
+}
+END_TEST
+
+/* Others wait for it: to compare each with each would take many seconds. */
+START_TEST(batch_of_bodies_much_alike_is_soon_refused)
+{
+	enum { TIMES = 10000, LEN = 4000 };
+	static char all[TIMES][LEN];
+	static evq_buf bodies[TIMES];
+	ck_ok(evq_queue_set_attrs(q, NULL, EVQ_QUEUE_ATTRS(.flags = EVQ_CONTENT_DEDUP, .max_messages = TIMES - 1)));
+	for (size_t i = 0; i < TIMES; i++) {
+		snprintf(all[i] + LEN - 8, 8, "%zu", i);
+		bodies[i] = (evq_buf){ all[i], LEN };
+	}
+	int64_t start = real_ms();
+	ck_rc(evq_send_batch(q, NULL, bodies, TIMES, NULL, NULL), EVQ_FULL);
+	ck_assert_int_lt(real_ms() - start, getenv("EVQ_TEST_SMALL") ? 20000 : 4000);
+	expect_sent(q, 0, 0);
+}
+END_TEST
+
 START_TEST(repeats_take_no_room_in_a_full_queue)
 {
 	const evq_buf bodies[] = { { "1", 1 }, { "2", 1 }, { "1", 1 }, { "2", 1 } };
@@ -316,6 +366,7 @@ content_suite(void)
 {
 	Suite *s = suite_create("content");
 	TCase *t = tcase_create("content");
+	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, store_teardown);
 	tcase_add_test(t, equal_bodies_are_repeats);
 	tcase_add_test(t, content_dedup_compares_bodies_to_the_last_byte);
@@ -330,10 +381,13 @@ content_suite(void)
 	tcase_add_test(t, body_of_a_deleted_message_is_known_for_its_window);
 	tcase_add_test(t, body_of_a_dead_lettered_message_is_known_too);
 	tcase_add_test(t, damaged_first_body_lets_the_same_be_sent);
+	tcase_add_test(t, damaged_first_body_and_a_batch_of_it_harm_no_other_queue);
 	tcase_add_test(t, content_is_the_same_in_every_process_and_after_reopening);
 	tcase_add_test(t, purge_forgets_contents);
 	tcase_add_test(t, batch_repeats_within_itself_and_of_what_was_before);
 	tcase_add_test(t, batch_of_one_body_a_thousand_times_is_one_message);
+	tcase_add_test(t, batch_of_repeats_needs_no_room_in_the_store);
+	tcase_add_test(t, batch_of_bodies_much_alike_is_soon_refused);
 	tcase_add_test(t, repeats_take_no_room_in_a_full_queue);
 	tcase_add_test(t, batch_that_repeats_itself_needs_room_for_one);
 	tcase_add_test(t, content_of_an_aborted_transaction_is_not_remembered);
