@@ -8,7 +8,7 @@
 #include "hash.h"
 
 static evq_queue *q;
-static int are_alike;
+static int alike; /* what each byte of it is; 0: as it is */
 
 void __real_evq__hash128(const void *data, size_t len, uint64_t seed, uint8_t out[static 16]);
 void __wrap_evq__hash128(const void *data, size_t len, uint64_t seed, uint8_t out[static 16]);
@@ -17,8 +17,8 @@ void
 __wrap_evq__hash128(const void *data, size_t len, uint64_t seed, uint8_t out[static 16])
 {
 	__real_evq__hash128(data, len, seed, out);
-	if (are_alike)
-		memset(out, 7, 16);
+	if (alike)
+		memset(out, alike, 16);
 }
 
 static void
@@ -26,7 +26,7 @@ setup(void)
 {
 	store_setup();
 	q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = EVQ_CONTENT_DEDUP));
-	are_alike = 1;
+	alike = 7;
 }
 
 /* So that what verify counts is counted with one hash, too. */
@@ -34,7 +34,7 @@ static void
 teardown(void)
 {
 	store_teardown();
-	are_alike = 0;
+	alike = 0;
 }
 
 START_TEST(bodies_of_one_hash_are_told_apart)
@@ -150,6 +150,22 @@ START_TEST(what_has_one_hash_goes_when_its_window_ends)
 }
 END_TEST
 
+START_TEST(purge_of_the_last_hash_there_is_comes_to_an_end)
+{
+	evq_txn *txn = NULL;
+	alike = 0xff;
+	send_id(q, "a", "one");
+	ck_ok(evq_begin(env, &txn));
+	ck_ok(evq_send(q, txn, "b", 1, EVQ_SEND_OPTS(.dedup_id = "two"), NULL));
+	ck_ok(evq_purge(q, txn, NULL));
+	ck_ok(evq_send(q, txn, "c", 1, EVQ_SEND_OPTS(.dedup_id = "three"), NULL));
+	ck_ok(evq_commit(txn));
+	ck_ok(evq_purge(q, NULL, NULL));
+	send_id(q, "a", "one");
+	expect_sent(q, 4, 0);
+}
+END_TEST
+
 Suite *
 same_hash_suite(void)
 {
@@ -165,6 +181,7 @@ same_hash_suite(void)
 	tcase_add_test(t, an_id_and_a_body_of_one_hash_are_two);
 	tcase_add_test(t, places_in_a_batch_of_one_hash_are_told_apart);
 	tcase_add_test(t, what_has_one_hash_goes_when_its_window_ends);
+	tcase_add_test(t, purge_of_the_last_hash_there_is_comes_to_an_end);
 	suite_add_tcase(s, t);
 	return s;
 }
