@@ -126,11 +126,11 @@ check-san:
 check-tsan:
 	$(MAKE) build-tsan/tests/check_all B=build-tsan CFLAGS="$(SAN) -fsanitize=thread -DEVQ__NO_CLOCKLOCK"
 	TSAN_OPTIONS=detect_deadlocks=0 TMPDIR=$(TEST_TMP) EVQ_TEST_SMALL=1 build-tsan/tests/check_all \
-		threads wait window interrupt steady fd
+		threads wait window interrupt steady fd group_waits group_window
 # As on a system on which nobody can sleep on a word: it is looked at now and then.
 check-nofutex:
 	$(MAKE) build-nofutex/tests/check_all build-nofutex/tests/handover B=build-nofutex CPPFLAGS="$(CPPFLAGS) -DEVQ__NO_FUTEX"
-	TMPDIR=$(TEST_TMP) build-nofutex/tests/check_all wait window interrupt threads woken
+	TMPDIR=$(TEST_TMP) build-nofutex/tests/check_all wait window interrupt threads woken unblocked group_waits
 	TMPDIR=$(TEST_TMP) build-nofutex/tests/handover --count 2000
 # Each test is a process, and checked as one.
 check-valgrind: $(B)/tests/check_all

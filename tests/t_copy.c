@@ -34,6 +34,13 @@ populate(void)
 	take_one(q, "leased");
 	send_with(q, "delayed", EVQ_SEND_OPTS(.delay_ms = 1000, .priority = 3));
 	ck_ok(evq_send(q, NULL, big, sizeof big, NULL, NULL));
+	static const uint32_t flags[] = { EVQ_FIFO | EVQ_CONTENT_DEDUP, EVQ_FAIR };
+	for (int i = 0; i < COUNT(flags); i++) {
+		q = queue_with(i ? "fair" : "fifo", EVQ_QUEUE_ATTRS(.flags = flags[i]));
+		for (int n = 0; n < 10; n++)
+			send_with(q, n % 2 ? "one" : "two", EVQ_SEND_OPTS(.group = n % 3 ? "a" : "b", .dedup_id = n > 4 ? "id" : NULL));
+		take(q, 2);
+	}
 }
 
 static void

@@ -118,6 +118,33 @@ START_TEST(what_comes_due_makes_it_readable)
 }
 END_TEST
 
+enum { BY_DELETE, BY_RELEASE, BY_THE_END_OF_A_LEASE, BY_EXPIRY };
+
+/* A message behind the first of its group is not there before that is out of the way. */
+START_TEST(group_that_is_free_again_makes_it_readable)
+{
+	evq_queue *q = queue_with("q", EVQ_QUEUE_ATTRS(.flags = EVQ_FIFO,
+	                                               .visibility_ms = _i == BY_THE_END_OF_A_LEASE ? 60 : PATIENCE));
+	int fd = fd_of(q);
+	send_with(q, "1", EVQ_SEND_OPTS(.group = "g", .expires_ms = _i == BY_EXPIRY ? 60 : 0));
+	evq_receipt r = take_one(q, "1");
+	send_with(q, "2", EVQ_SEND_OPTS(.group = "g"));
+	if (_i == BY_DELETE || _i == BY_RELEASE) {
+		expect_empty(q);
+		send_with(q, "3", EVQ_SEND_OPTS(.group = "g"));
+		ck_assert_int_eq(is_readable(fd, 50), 0);
+	}
+	if (_i == BY_DELETE)
+		ck_ok(evq_delete(q, NULL, &r));
+	else if (_i == BY_RELEASE)
+		ck_ok(evq_release(q, NULL, &r, 0, 0));
+	else
+		expect_empty(q);
+	ck_assert_int_eq(is_readable(fd, SOON), 1);
+	take_one(q, _i == BY_DELETE || _i == BY_EXPIRY ? "2" : "1");
+}
+END_TEST
+
 START_TEST(message_due_sooner_than_was_known_moves_the_timer)
 {
 	evq_queue *q = queue("q");
@@ -230,6 +257,7 @@ fd_suite(void)
 	tcase_add_test(tc, descriptor_stands_in_an_epoll_set);
 	tcase_add_test(tc, messages_of_other_queues_leave_it_quiet);
 	tcase_add_loop_test(tc, what_comes_due_makes_it_readable, 0, 3);
+	tcase_add_loop_test(tc, group_that_is_free_again_makes_it_readable, BY_DELETE, BY_EXPIRY + 1);
 	tcase_add_test(tc, message_due_sooner_than_was_known_moves_the_timer);
 #if !defined(__SANITIZE_THREAD__) /* which knows no threads in a child of a process that has some */
 	tcase_add_loop_test(tc, message_of_another_process_makes_it_readable, 0, 2);
