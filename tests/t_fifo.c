@@ -102,7 +102,11 @@ START_TEST(those_behind_the_one_extended_may_still_be_deleted)
 	evq_batch *b = get(q, 3, "a1 a2 a3");
 	ck_ok(evq_extend(q, NULL, receipt_of(b, "a1"), 2 * LEASE_MS, &renewed));
 	clock_advance_ms(LEASE_MS);
-	finish(q, b, "a2 a3");
+	if (_i)
+		get(q, MANY, ""); /* it has met them, and left them */
+	finish(q, b, "a3");
+	get(q, MANY, "");
+	finish(q, b, "a2");
 	get(q, MANY, "");
 	ck_ok(evq_delete(q, NULL, &renewed));
 	get(q, MANY, "a4");
@@ -253,7 +257,7 @@ fifo_suite(void)
 	tcase_add_test(t, one_receive_takes_the_run_of_a_group);
 	tcase_add_test(t, bodies_over_the_bytes_asked_for_end_the_run_and_the_batch);
 	tcase_add_loop_test(t, of_three_leased_those_before_the_one_extended_come_again, 0, COUNT(after_extending));
-	tcase_add_test(t, those_behind_the_one_extended_may_still_be_deleted);
+	tcase_add_loop_test(t, those_behind_the_one_extended_may_still_be_deleted, 0, 2);
 	tcase_add_loop_test(t, partial_delete_keeps_the_group_blocked, 0, 7);
 	tcase_add_loop_test(t, delete_of_all_unblocks_the_group, 0, 3);
 	tcase_add_test(t, deleted_in_one_call_unblock_the_group_too);

@@ -165,10 +165,12 @@ START_TEST(leased_or_delayed_one_that_expires_behind_the_first_is_dropped)
 	give_back_one(q, b, "a3", 1000);
 	clock_advance_ms(50);
 	expect_blocked(q, 0, 0, 1, 1);
+	get(q, MANY, "");
+	ck_assert_uint_eq(stats(q).messages, 2);
+	ck_assert_uint_eq(stats(q).expired, 2);
+	ck_rc(evq_delete(q, NULL, receipt_of(b, "a2")), EVQ_STALE);
 	finish(q, b, "a1");
 	get(q, MANY, "a4");
-	ck_assert_uint_eq(stats(q).messages, 1);
-	ck_assert_uint_eq(stats(q).expired, 2);
 }
 END_TEST
 
