@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define FILL_TXN 1000 /* batches in one transaction, when the memory is filled */
+#define FILL_TXN 2500 /* batches in one transaction, when the memory is filled */
 
 enum { PLAIN, IDS, CONTENT, LANES };
 

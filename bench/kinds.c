@@ -29,7 +29,7 @@ kinds_turns(struct bench *b, struct lane *lanes, size_t count, enum mode mode, s
 		lane_reset(&lanes[i], mode);
 	}
 	if (rc == 0)
-		rc = lane_turns(b, lanes, count, b->options.slot_ms * BENCH_LONG, b->options.cell_ms * (int64_t)count / 3);
+		rc = lane_turns(b, lanes, count, b->options.slot_ms * BENCH_LONG, b->options.cell_ms * (int64_t)count / 4);
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = lane_check(&lanes[i]);
 	return rc;

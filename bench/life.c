@@ -173,11 +173,11 @@ fill_txn(struct lane *l, uint64_t count)
 	return rc == 0 ? l->side->commit(l->store) : rc;
 }
 
-/* Some 20 MB a transaction. */
+/* Some 60 MB a transaction: rows at random places are on all pages of a tree, and each transaction writes those anew. */
 static int
 fill(struct lane *l)
 {
-	uint64_t most = 20000000 / (l->cell.body_len + 200);
+	uint64_t most = 60000000 / (l->cell.body_len + 200);
 	int rc = 0;
 
 	for (uint64_t left = l->cell.waiting; rc == 0 && left > 0;) {
