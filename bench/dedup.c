@@ -23,18 +23,18 @@ static const struct question {
 } questions[] = {
 	{ "an id each, sent one by one", 1, MODE_RELAXED, 100 },
 	{ "an id each, sent one by one", 1, MODE_TXN, 100 },
+	{ "an id each", 1, MODE_FULL, 1 },
 	{ "an id a batch", 0, MODE_RELAXED, 100 },
 	{ "an id a batch", 0, MODE_TXN, 100 },
-	{ "an id each", 1, MODE_FULL, 1 },
 };
 
 static int
-live_for(struct lane *l, int batches)
+live_for(struct lane *l, uint64_t batches)
 {
 	const struct side *side = l->side;
 	int rc = side->begin(l->store);
 
-	for (int i = 0; rc == 0 && i < batches; i++) {
+	for (; rc == 0 && batches > 0; batches--) {
 		rc = side->send(l->store, BENCH_FILL);
 		if (rc == 0)
 			rc = side->receive(l->store, BENCH_FILL);
@@ -49,10 +49,13 @@ static int
 remember(struct lane *l)
 {
 	const struct manner *m = l->cell.manner;
+	uint64_t goal = m->window + m->window / 20;
 	int rc = 0;
 
-	while (rc == 0 && m->sent < m->window + m->window / 20) {
-		rc = live_for(l, FILL_TXN);
+	while (rc == 0 && m->sent < goal) {
+		uint64_t batches = (goal - m->sent) / BENCH_FILL + 1;
+
+		rc = live_for(l, batches < FILL_TXN ? batches : FILL_TXN);
 		if (rc == 0 && place_interrupted())
 			rc = EINTR;
 	}
@@ -60,28 +63,48 @@ remember(struct lane *l)
 }
 
 static int
-prepare(struct bench *b, struct lane lanes[LANES], struct manner manners[LANES])
+prepare(struct bench *b, struct lane *l, struct manner *m)
+{
+	const struct cell cell = { 100, 100, MODE_RELAXED, BENCH_WAITING, m };
+	int rc;
+
+	m->window = b->options.deep > 0 ? b->options.deep : 1;
+	m->begun_ms = measure_wall_ms();
+	rc = lane_open(b, l, &queue_side, &cell);
+	return rc == 0 && (m->has_ids || m->flags != 0) ? remember(l) : rc;
+}
+
+static int
+prepare_all(struct bench *b, struct lane lanes[LANES], struct manner manners[LANES])
 {
 	int rc = 0;
 
-	for (int i = 0; rc == 0 && i < LANES; i++) {
-		const struct cell cell = { 100, 100, MODE_RELAXED, BENCH_WAITING, &manners[i] };
-
-		rc = lane_open(b, &lanes[i], &queue_side, &cell);
-		if (rc == 0 && i != PLAIN)
-			rc = remember(&lanes[i]);
-	}
+	for (int i = 0; rc == 0 && i < LANES; i++)
+		rc = prepare(b, &lanes[i], &manners[i]);
 	return rc;
+}
+
+/* What is remembered is to be of the kind that is sent: the rows of a batch are neighbours. */
+static int
+change_way(struct bench *b, struct lane lanes[LANES], int one_by_one)
+{
+	struct manner *ids = lanes[IDS].cell.manner;
+
+	lanes[PLAIN].cell.manner->one_by_one = lanes[CONTENT].cell.manner->one_by_one = one_by_one;
+	if (ids->one_by_one == one_by_one)
+		return 0;
+	lane_close(&lanes[IDS]);
+	*ids = (struct manner){ .has_ids = 1, .one_by_one = one_by_one, .differ = 1 };
+	return prepare(b, &lanes[IDS], ids);
 }
 
 static int
 answer(struct bench *b, struct lane lanes[LANES], const struct question *q)
 {
-	int rc;
+	int rc = change_way(b, lanes, q->one_by_one);
 
-	for (int i = 0; i < LANES; i++)
-		lanes[i].cell.manner->one_by_one = q->one_by_one;
-	rc = kinds_turns(b, lanes, LANES, q->mode, q->batch);
+	if (rc == 0)
+		rc = kinds_turns(b, lanes, LANES, q->mode, q->batch);
 	if (rc == 0)
 		(void)kinds_line(q->what, lanes, LANES);
 	return rc;
@@ -107,13 +130,8 @@ dedup_run(struct bench *b)
 		[CONTENT] = { .flags = EVQ_CONTENT_DEDUP, .differ = 1 },
 	};
 	struct lane lanes[LANES] = { { .store = NULL }, { .store = NULL }, { .store = NULL } };
-	int rc;
+	int rc = prepare_all(b, lanes, manners);
 
-	for (int i = 0; i < LANES; i++) {
-		manners[i].window = b->options.deep > 0 ? b->options.deep : 1;
-		manners[i].begun_ms = measure_wall_ms();
-	}
-	rc = prepare(b, lanes, manners);
 	if (rc == 0)
 		rc = repeat_run(b, &lanes[IDS], &lanes[PLAIN]);
 	if (rc == 0)
