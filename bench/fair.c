@@ -17,13 +17,13 @@ static const struct question {
 	const char *relaxed, *txn; /* targets */
 } questions[] = {
 	{ "100 tenants, 1,000 waiting", 100, 1000, "fair: lives to plain, 100 tenants, 1,000 waiting, relaxed",
-	    "fair: lives to plain, 100 tenants, 1,000 waiting, in a user txn" },
+	    "fair: lives to plain, 100 tenants, 1,000 waiting, txn" },
 	{ "one tenant, 1,000 waiting", 1, 1000, "fair: lives to plain, one tenant, 1,000 waiting, relaxed",
-	    "fair: lives to plain, one tenant, 1,000 waiting, in a user txn" },
+	    "fair: lives to plain, one tenant, 1,000 waiting, txn" },
 	{ "100 tenants, 100,000 waiting", 100, 100000, "fair: lives to plain, 100 tenants, 100,000 waiting, relaxed",
-	    "fair: lives to plain, 100 tenants, 100,000 waiting, in a user txn" },
+	    "fair: lives to plain, 100 tenants, 100,000 waiting, txn" },
 	{ "one tenant, 100,000 waiting", 1, 100000, "fair: lives to plain, one tenant, 100,000 waiting, relaxed",
-	    "fair: lives to plain, one tenant, 100,000 waiting, in a user txn" },
+	    "fair: lives to plain, one tenant, 100,000 waiting, txn" },
 };
 
 static int
