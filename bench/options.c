@@ -157,7 +157,7 @@ static const struct {
 	{ "rows", add_row, "some of those listed below, with commas" },
 	{ "quick", set_quick, "1: a tenth of the time, 100,000 deep; rough figures" },
 	{ "deep", set_deep, "messages waiting in the rows depth and fifo, remembered in dedup (default 1000000)" },
-	{ "cell_ms", set_cell, "time for one cell, both sides together (default 2200)" },
+	{ "cell_ms", set_cell, "time for one cell, both sides together (default 1800)" },
 	{ "slot_ms", set_slot, "time for one turn of one side (default 25; some rows take four times that)" },
 	{ "crowd_ms", set_crowd, "time for one turn of many threads or processes (default 500)" },
 	{ "dir", NULL, "where the stores are made, on a real disk (default $TMPDIR or /var/tmp)" },
@@ -200,7 +200,7 @@ options_parse(struct options *o, int argc, char **argv)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	*o = (struct options){ .deep = 1000000, .cell_ms = 2200, .slot_ms = 25, .crowd_ms = 500 };
+	*o = (struct options){ .deep = 1000000, .cell_ms = 1800, .slot_ms = 25, .crowd_ms = 500 };
 	o->dir = tmp != NULL && *tmp != '\0' ? tmp : "/var/tmp";
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "help") == 0 || strcmp(argv[i], "--help") == 0)
