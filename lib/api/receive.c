@@ -112,8 +112,10 @@ take_all(struct receive *r)
 	int rc;
 	do {
 		rc = take_once(r);
-		while (rc == EVQ_FULL && !r->txn && r->take.count > r->into->count + 1) {
-			r->take.count = r->into->count + (r->take.count - r->into->count) / 2;
+		while (rc == EVQ_FULL && !r->txn && (!r->take.is_frugal || r->take.count > r->into->count + 1)) {
+			if (r->take.is_frugal)
+				r->take.count = r->into->count + (r->take.count - r->into->count) / 2;
+			r->take.is_frugal = 1;
 			rc = take_once(r);
 		}
 	} while (!rc && r->take.more && r->into->count < r->take.count);

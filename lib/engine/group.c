@@ -146,8 +146,8 @@ next_in_group(struct evq__call *call, struct evq__ready *r)
 {
 	struct evq__found f;
 	int rc = evq__rows_first(call->txn, call->q.number, r->group, r->last + 1, &f);
-	if (!rc)
-		rc = evq__rows_load(call->txn, &f);
+	while (!rc && !(rc = evq__rows_load(call->txn, &f)) && f.unreadable) /* as good as parked: in nobody's way */
+		rc = evq__rows_next(call->txn, call->q.number, r->group, &f);
 	if (!rc && !is_open(call, r, &f))
 		rc = EVQ__NONE;
 	r->in_group = rc == 0;

@@ -135,6 +135,8 @@ look_for_room(struct evq__call *call, struct evq__take *take)
 	struct evq__ready *r = &take->ready;
 	uint64_t pages = 16 + (take->count < EVQ__SLICE ? take->count : take->count + EVQ__SLICE) / 8;
 	int rc = call->q.flags & (EVQ_FIFO | EVQ_FAIR) ? evq__space_spare(call->txn, pages) : 0;
+	if (!rc && take->is_frugal)
+		rc = EVQ_FULL;
 	r->may_write = rc == 0;
 	r->heads_only = rc != 0;
 	return rc == EVQ_FULL ? 0 : rc;

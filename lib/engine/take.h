@@ -12,6 +12,7 @@ struct evq__take {
 	size_t count;          /* the batch is to have at most so many */
 	int64_t visibility_ms; /* 0: the queue's */
 	uint64_t max_bytes;    /* of all bodies in the batch; 0: no bound */
+	int is_frugal;         /* there is no room for what adds to the tables */
 	size_t budget;         /* messages that may be dead-lettered, dropped or parked on the way */
 	/* in and out */
 	uint64_t bytes;    /* of the bodies in the batch */
