@@ -243,6 +243,19 @@ START_TEST(fifo_dead_letter_keeps_the_order_in_which_they_were_sent)
 }
 END_TEST
 
+START_TEST(moved_message_is_due_from_when_it_came)
+{
+	remake_dead(_i ? EVQ_FIFO : 0);
+	put(work, "a1 a2");
+	PUT(dead, "b1", .priority = 0);
+	clock_advance_ms(10);
+	bury(work, get(work, MANY, "a1 a2"), "a1 a2");
+	clock_advance_ms(10);
+	PUT(dead, "c1", .priority = 0);
+	get(dead, MANY, "b1 a1 a2 c1");
+}
+END_TEST
+
 static int
 note_body(const evq_delivery *d, void *arg)
 {
@@ -395,6 +408,7 @@ group_moves_suite(void)
 	tcase_add_test(t, message_that_comes_back_goes_to_its_place_before_those_that_wait);
 	tcase_add_test(t, message_that_comes_back_does_not_wait_for_later_ones_in_flight);
 	tcase_add_test(t, fifo_dead_letter_keeps_the_order_in_which_they_were_sent);
+	tcase_add_loop_test(t, moved_message_is_due_from_when_it_came, 0, 2);
 	tcase_add_test(t, redrive_from_a_fifo_dead_letter_is_in_the_order_of_receiving);
 	tcase_add_test(t, redrive_leaves_those_behind_a_lease);
 	tcase_add_test(t, redrive_leaves_those_whose_first_was_leased_meanwhile);
