@@ -4,11 +4,9 @@
  * is EVQ_FULL; receiving, deleting, dead-lettering and purging always have room, in one call or in many; and the space
  * comes back, what is remembered when its window is over.
  */
-#include "support.h"
+#include "room.h"
 
-#include <stdlib.h>
-
-enum { MIB = 1 << 20, WINDOW_MS = 1000 };
+enum { WINDOW_MS = 1000 };
 
 static const struct kind {
 	const char *what;
@@ -47,7 +45,7 @@ send_next(evq_txn *txn)
 }
 
 static uint64_t
-fill(evq_txn *txn)
+fill_with(evq_txn *txn)
 {
 	uint64_t sent = 0;
 	int rc;
@@ -55,29 +53,6 @@ fill(evq_txn *txn)
 		ck_assert_msg(++sent < 100000, "a store without end");
 	ck_rc(rc, EVQ_FULL);
 	return sent;
-}
-
-static uint64_t
-drain(uint32_t count)
-{
-	static evq_receipt rs[EVQ_BATCH_MAX];
-	static int rcs[EVQ_BATCH_MAX];
-	uint64_t drained = 0;
-	evq_batch *b = NULL;
-	int rc;
-	ck_ok(evq_batch_new(&b));
-	while ((rc = evq_receive(q, NULL, EVQ_RECEIVE_OPTS(.count = count), b)) == 0) {
-		size_t got = evq_batch_count(b);
-		for (size_t i = 0; i < got; i++)
-			rs[i] = evq_batch_at(b, i)->receipt;
-		ck_ok(evq_delete_batch(q, NULL, rs, got, rcs));
-		for (size_t i = 0; i < got; i++)
-			ck_ok(rcs[i]);
-		drained += got;
-	}
-	ck_rc(rc, EVQ_EMPTY);
-	evq_batch_free(b);
-	return drained;
 }
 
 static void
@@ -92,14 +67,14 @@ open_queue(int i)
 START_TEST(full_store_of_any_kind_drains_and_fills_again)
 {
 	open_queue(_i);
-	uint64_t first = fill(NULL);
+	uint64_t first = fill_with(NULL);
 	ck_assert_uint_gt(first, 20);
 	for (uint32_t count = 1; count <= EVQ_BATCH_MAX; count *= 100) {
 		verify_clean();
 		uint64_t waiting = stats(q).messages;
-		ck_assert_uint_eq(drain(count), waiting);
+		ck_assert_uint_eq(drain(q, count), waiting);
 		clock_advance_ms(WINDOW_MS);
-		uint64_t again = fill(NULL);
+		uint64_t again = fill_with(NULL);
 		ck_assert_msg(again * 10 >= first * 8, "%s: room for %llu of %llu", kind->what, (unsigned long long)again,
 		              (unsigned long long)first);
 	}
@@ -110,11 +85,11 @@ START_TEST(full_store_of_any_kind_is_purged)
 {
 	size_t purged = 0;
 	open_queue(_i);
-	uint64_t first = fill(NULL);
+	uint64_t first = fill_with(NULL);
 	ck_ok(evq_purge(q, NULL, &purged));
 	ck_assert_uint_eq(purged, first);
 	verify_clean();
-	ck_assert_uint_ge(fill(NULL) * 10, first * 8); /* without waiting: what was sent is forgotten */
+	ck_assert_uint_ge(fill_with(NULL) * 10, first * 8); /* without waiting: what was sent is forgotten */
 }
 END_TEST
 
@@ -124,7 +99,7 @@ START_TEST(full_store_of_any_kind_can_be_moved_and_dropped)
 	open_queue(_i);
 	if (length < 100) /* what is noted of a death takes more than the message, and than the reserve */
 		return;
-	uint64_t sent = fill(NULL);
+	uint64_t sent = fill_with(NULL);
 	evq_batch *b = batch();
 	while (evq_receive(q, NULL, EVQ_RECEIVE_OPTS(.count = 50), b) == 0)
 		for (size_t i = 0; i < evq_batch_count(b); i++)
@@ -145,9 +120,9 @@ START_TEST(full_transaction_of_any_kind_can_be_committed_and_drained)
 	evq_txn *txn = NULL;
 	open_queue(_i);
 	ck_ok(evq_begin(env, &txn));
-	uint64_t sent = fill(txn);
+	uint64_t sent = fill_with(txn);
 	ck_ok(evq_commit(txn));
-	ck_assert_uint_eq(drain(7), sent);
+	ck_assert_uint_eq(drain(q, 7), sent);
 }
 END_TEST
 
