@@ -147,12 +147,13 @@ make_top(void)
 		snprintf(copies[i], sizeof(copies[i]), "%s/copy%d", top, i);
 }
 
-/* Every call of a life fails once. */
+/* Every call of the first life fails once, every second of the other; fewer where time is short. */
 static int
 try_all(int life, size_t row, int *wrong)
 {
 	int rc = 0, faults = 0;
-	for (unsigned at = 1; rc != 2 && faults < 10000; at++) {
+	unsigned step = life ? getenv("EVQ_TEST_SMALL") ? 7 : 2 : 1;
+	for (unsigned at = 1; rc != 2 && faults < 10000; at += step) {
 		rc = try_fault(life, row, at);
 		*wrong += rc == 1;
 		faults += rc != 2;
