@@ -82,6 +82,7 @@ struct evq__tenure {
 	int commit_rc;     /* of the last commit */
 	int sync_rc;       /* of the last flush of the tree */
 	uint64_t commits;  /* that were tried */
+	int whole_rc;      /* of the commit with the call in it that is in no journal; EVQ__NONE until it was tried */
 	uint64_t wanted;   /* the end of the last record that somebody waits for, or that was there when it was opened */
 	int is_renewed;    /* no call has written anything since it was committed for want of pages */
 	int64_t retry_at_ms; /* not before then is a commit that found no room tried again */

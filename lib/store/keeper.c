@@ -58,6 +58,8 @@ commit(struct evq__store *s)
 	t->commit_ms = evq__clock_monotonic_ms() - begun;
 	t->retry_at_ms = rc ? begun + t->commit_ms + RETRY_MS : 0;
 	t->commit_rc = rc ? evq__recover_outcome(s, number, rc) : 0;
+	if (t->whole_rc == EVQ__NONE)
+		t->whole_rc = t->commit_rc;
 }
 
 static void

@@ -250,21 +250,20 @@ undo(struct evq__store *s)
 	(void)pthread_cond_broadcast(&s->tenure.turn);
 }
 
-/* The tree itself, with the call in it, on disk. */
+/* The tree itself, with the call in it, on disk. Others may be committed before this thread runs again: not with it. */
 static int
 commit_whole(struct evq__store *s)
 {
 	struct evq__tenure *t = &s->tenure;
 	t->is_busy = 1;
-	uint64_t commits = t->commits;
-	while (t->commits == commits && t->is_open)
+	t->whole_rc = EVQ__NONE;
+	while (t->whole_rc == EVQ__NONE && t->is_open)
 		wait_for_round(s, EVQ__ORDER_SYNC);
-	t->is_busy = 0;
+	int rc = t->whole_rc == EVQ__NONE ? t->failure : t->whole_rc;
+	t->whole_rc = t->is_busy = 0;
 	(void)pthread_cond_broadcast(&t->turn);
-	if (t->commits == commits)
-		return t->failure;
-	if (t->commit_rc || !t->sync_rc)
-		return t->commit_rc;
+	if (rc || !t->sync_rc)
+		return rc;
 	atomic_store(&s->failed, EIO); /* it is in the tree, and not on disk */
 	return EVQ_UNKNOWN;
 }

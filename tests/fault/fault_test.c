@@ -33,16 +33,18 @@ static const struct {
 	enum inject_how how;
 	int error;
 	int lives; /* so many meet it */
+	unsigned late_us; /* the caller is that much slower than the keeper */
 } rows[] = {
-	{ "EIO once", INJECT_DISK, INJECT_ONCE, EIO, 2 },
-	{ "ENOSPC once", INJECT_DISK, INJECT_ONCE, ENOSPC, 1 },
-	{ "EINTR once", INJECT_DISK, INJECT_ONCE, EINTR, 1 },
-	{ "short write", INJECT_DISK, INJECT_SHORT, ENOSPC, 2 },
-	{ "EIO for ever", INJECT_DISK, INJECT_FROM_THEN_ON, EIO, 2 },
-	{ "ENOSPC for ever", INJECT_DISK, INJECT_FROM_THEN_ON, ENOSPC, 1 },
-	{ "killed", INJECT_DISK, INJECT_KILL, 0, 2 },
-	{ "no memory once", INJECT_MEMORY, INJECT_ONCE, ENOMEM, 2 },
-	{ "no memory for ever", INJECT_MEMORY, INJECT_FROM_THEN_ON, ENOMEM, 1 },
+	{ "EIO once", INJECT_DISK, INJECT_ONCE, EIO, 2, 0 },
+	{ "EIO once, seen late", INJECT_DISK, INJECT_ONCE, EIO, 1, 15000 },
+	{ "ENOSPC once", INJECT_DISK, INJECT_ONCE, ENOSPC, 1, 0 },
+	{ "EINTR once", INJECT_DISK, INJECT_ONCE, EINTR, 1, 0 },
+	{ "short write", INJECT_DISK, INJECT_SHORT, ENOSPC, 2, 0 },
+	{ "EIO for ever", INJECT_DISK, INJECT_FROM_THEN_ON, EIO, 2, 0 },
+	{ "ENOSPC for ever", INJECT_DISK, INJECT_FROM_THEN_ON, ENOSPC, 1, 0 },
+	{ "killed", INJECT_DISK, INJECT_KILL, 0, 2, 0 },
+	{ "no memory once", INJECT_MEMORY, INJECT_ONCE, ENOMEM, 2, 0 },
+	{ "no memory for ever", INJECT_MEMORY, INJECT_FROM_THEN_ON, ENOMEM, 1, 0 },
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -75,6 +77,7 @@ live_with_a_fault(int life, size_t row, unsigned at)
 	int descriptors = open_descriptors();
 	long allocations = inject.live;
 	alarm(30);
+	inject.late_us = rows[row].late_us;
 	inject_arm(rows[row].kind, rows[row].how, rows[row].error, at);
 	lives[life].live();
 	inject_disarm();

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 struct inject inject;
@@ -195,6 +197,20 @@ statfs(const char *path, struct statfs *out)
 	if (rc == 0 && inject.file_system_type)
 		out->f_type = inject.file_system_type;
 	return rc;
+}
+
+/* ---- threads --------------------------------------------------------------------------------------- */
+
+/* On a busy machine it may be so: what was waited for is over, and something else has happened since. */
+int
+pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+	if (!inject.late_us)
+		return REAL(pthread_cond_wait)(condition, mutex);
+	struct timespec nap = { 0, (long)inject.late_us * 1000 };
+	int rc = pthread_mutex_unlock(mutex);
+	(void)nanosleep(&nap, NULL);
+	return rc ? rc : pthread_mutex_lock(mutex);
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------- */

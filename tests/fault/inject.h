@@ -27,6 +27,7 @@ extern struct inject {
 	unsigned hits;
 	long live;             /* allocations not given back */
 	long file_system_type; /* that statfs answers; 0 the truth */
+	unsigned late_us;      /* whoever waits on a condition without an end comes back so late; 0 at once */
 } inject;
 
 void inject_arm(enum inject_kind kind, enum inject_how how, int error, unsigned at);
