@@ -2,10 +2,10 @@
 /*
  * What order costs: whole lives in a FIFO queue against those in a plain one,
  * both with a million messages waiting. They are a million groups, or one, or
- * 1,000, with names that look random. (Names that go up make no difference:
- * a group is found by a hash of its name.) A call sends to one group, so where
- * each message has another, all are sent in calls for one message, to the
- * plain queue too. The plain queue's have no group at all.
+ * 1,000. The names of a million count up, as those of accounts and orders do,
+ * or look random: then each is found on a page of its own. A call sends to one
+ * group, so where each message has another, all are sent in calls for one
+ * message, to the plain queue too. The plain queue's have no group at all.
  */
 #include "manner.h"
 
@@ -19,10 +19,14 @@ static const struct question {
 	const char *targets[MODES]; /* NULL: not asked */
 } questions[] = {
 	{ "a million groups",
-	    { .flags = EVQ_FIFO, .names = NAMES_RANDOM, .one_by_one = 1 },
+	    { .flags = EVQ_FIFO, .names = NAMES_ORDERED, .one_by_one = 1 },
 	    { [MODE_RELAXED] = "fifo: lives to plain, a million groups, relaxed",
 	        [MODE_TXN] = "fifo: lives to plain, a million groups, in a user transaction",
 	        [MODE_FULL] = "fifo: lives to plain, a million groups, full" } },
+	{ "a million groups, random names",
+	    { .flags = EVQ_FIFO, .names = NAMES_RANDOM, .one_by_one = 1 },
+	    { [MODE_RELAXED] = "fifo: lives to plain, random names, relaxed",
+	        [MODE_TXN] = "fifo: lives to plain, random names, in a user transaction" } },
 	{ "one group",
 	    { .flags = EVQ_FIFO, .names = NAMES_RANDOM, .groups = 1 },
 	    { [MODE_RELAXED] = "fifo: lives to plain, one group, relaxed",

@@ -61,7 +61,7 @@ stamp(struct manner *m, evq_buf *bodies, size_t count)
 static void
 id_of(char text[32], uint64_t call)
 {
-	manner_name(text, NAMES_RANDOM, ~call);
+	manner_name(text, NAMES_ORDERED, call);
 }
 
 /* One call. */

@@ -40,6 +40,19 @@ START_TEST(groups_come_in_the_order_in_which_their_first_became_due)
 }
 END_TEST
 
+/* What finds a name is made of its last two bytes and of those before them. */
+START_TEST(names_that_end_or_begin_alike_are_groups_of_their_own)
+{
+	static const char *const names[] = { "a", "aa", "aaa", "b", "ba", "ab", "aab", "aaaa", "baaa", "abaa" };
+	enum { NAMES = sizeof(names) / sizeof(names[0]) };
+	for (int i = 0; i < NAMES; i++)
+		send_with(q, names[i], EVQ_SEND_OPTS(.group = names[i]));
+	for (int i = 0; i < NAMES; i++)
+		get(q, 1, names[i]);
+	expect_blocked(q, 0, 0, NAMES, 0);
+}
+END_TEST
+
 START_TEST(end_of_a_lease_is_when_it_became_due)
 {
 	put(q, "a1 b1 b2");
@@ -257,6 +270,7 @@ groups_suite(void)
 	tcase_add_test(t, a_batch_is_of_one_group);
 	tcase_add_test(t, group_that_was_emptied_begins_anew);
 	tcase_add_loop_test(t, no_group_or_a_delay_of_its_own_is_refused, 0, COUNT(refused));
+	tcase_add_test(t, names_that_end_or_begin_alike_are_groups_of_their_own);
 	tcase_add_test(t, no_options_at_all_are_no_group);
 	tcase_add_loop_test(t, deep_blocked_group_does_not_hide_another, 0, 2);
 	tcase_add_test(t, thousands_of_groups_each_keep_their_order);

@@ -12,14 +12,18 @@
 #include "bodies.h"
 #include "bounds.h"
 #include "hash.h"
+#include "name.h"
 
 void
 evq__dedup_mark(const struct evq__call *call, struct evq__mark *m)
 {
-	uint64_t seed = m->kind == EVQ__DEDUP_ID ? call->secret + 1 : call->secret;
-	evq__hash128(m->what.len ? m->what.data : "", m->what.len, seed, m->hash);
-	if (m->kind == EVQ__DEDUP_ID)
-		evq__be32_put(m->hash + EVQ__DEDUP_HASH - sizeof m->number, m->number);
+	const void *what = m->what.len ? m->what.data : "";
+	if (m->kind == EVQ__DEDUP_ID) {
+		evq__name_hash_long(what, m->what.len, call->secret + 1, m->hash);
+		evq__be32_put(m->hash + EVQ__NAME_LONG, m->number);
+	} else {
+		evq__hash128(what, m->what.len, call->secret, m->hash);
+	}
 	m->ended_ms = m->is_taken = 0;
 }
 

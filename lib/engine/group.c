@@ -13,7 +13,7 @@
 
 #include "bodies.h"
 #include "grouprow.h"
-#include "hash.h"
+#include "name.h"
 #include "rows.h"
 
 /* A copy, for the tree that it stands in is about to be written. */
@@ -197,7 +197,7 @@ set_apart(struct evq__call *call, struct evq__ready *r, const struct evq__found 
 	if (rc)
 		return rc == EVQ_CORRUPT ? EVQ__NONE : rc;
 	row.entry.flags = EVQ__ENTRY_GROUP;
-	row.entry.group = evq__hash(name.data, name.len, call->secret);
+	row.entry.group = evq__name_hash(name.data, name.len, call->secret);
 	if (evq__rows_get(call->txn, &row))
 		return EVQ__NONE;
 	if (!r->may_write) {

@@ -15,8 +15,8 @@
 #include "dedup.h"
 #include "expire.h"
 #include "grouprow.h"
-#include "hash.h"
 #include "line.h"
+#include "name.h"
 #include "room.h"
 
 enum { LOOK_AT = 1000 }; /* entries that a send looks at for such as have expired, where the queue is full */
@@ -230,7 +230,7 @@ set_out(const struct evq__call *call, const struct evq__send *send, struct evq__
 	*e = (struct evq__entry){ .sent_at_ms = call->wall_ms, .expires_at_ms = end_of_life(call, send) };
 	if (send->group.len) {
 		e->flags = EVQ__ENTRY_GROUP;
-		e->group = evq__hash(send->group.data, send->group.len, call->secret);
+		e->group = evq__name_hash(send->group.data, send->group.len, call->secret);
 	}
 	*at = (struct evq__place){ .queue = call->q.number,
 		                   .lane = evq__lane_of(send->priority),

@@ -11,7 +11,7 @@
 #include "bodies.h"
 #include "dead.h"
 #include "fair.h"
-#include "hash.h"
+#include "name.h"
 #include "receipt.h"
 
 /* Its lease ran out, and it was put aside since one before it in its group is blocked: nobody has taken it yet. */
@@ -24,7 +24,7 @@ find_aside(struct evq__call *call, struct evq__found *f)
 	if (rc)
 		return rc == EVQ_CORRUPT ? EVQ__NONE : rc;
 	f->entry.flags = EVQ__ENTRY_GROUP;
-	f->entry.group = evq__hash(group.data, group.len, call->secret);
+	f->entry.group = evq__name_hash(group.data, group.len, call->secret);
 	rc = evq__line_again(call, f);
 	return rc || f->place.due_ms == due_ms ? rc : EVQ__NONE;
 }

@@ -17,7 +17,7 @@
 #include "deduprow.h"
 #include "flaws.h"
 #include "group.h"
-#include "hash.h"
+#include "name.h"
 #include "verify_rows.h"
 
 struct seen { /* an entry */
@@ -278,7 +278,7 @@ check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
 		return note_at(c, s, "its body is missing, incomplete or damaged");
 	if (!rc && !s->unreadable && d.body_len != s->body_len)
 		return note_at(c, s, "its body is of another length than its entry says");
-	if (!rc && s->group && (!d.group || evq__hash(d.group, strlen(d.group), c->store.secret) != s->group))
+	if (!rc && s->group && (!d.group || evq__name_hash(d.group, strlen(d.group), c->store.secret) != s->group))
 		return note_at(c, s, "its group is another than its entry says");
 	return rc;
 }

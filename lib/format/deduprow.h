@@ -4,7 +4,7 @@
  * sent, the other by the time at which it may be forgotten.
  *
  * Under (queue, 0, hash): the hash is XXH3 with 128 bits, seeded with the store's secret, of the body; or, for a
- * dedup_id, the first 12 bytes of that of the id, seeded with the secret + 1, and the number in the batch, u32
+ * dedup_id, the long hash of that name (name.h), seeded with the secret + 1, and the number in the batch, u32
  * big-endian: so the rows of a batch stand side by side.
  * Shape of the value, little-endian:
  *    0 u8  version, 1

@@ -15,7 +15,7 @@
  *   24 i64 sent_at_ms
  *   32 i64 first_received_at_ms, or 0
  *   40 i64 expires_at_ms, or 0 for never
- *   48 u64 hash of the group's name (key.h), only with EVQ__ENTRY_GROUP
+ *   48 u64 hash of the group's name (name.h), only with EVQ__ENTRY_GROUP
  *          history, oldest first, each: i64 at_ms, u32 receives, u8 from_len, u8 reason_len,
  *          then the name of the queue it left and the reason
  *

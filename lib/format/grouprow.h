@@ -2,8 +2,8 @@
 /*
  * The values of evq.group. What its rows stand for is a matter of the queue's kind.
  *
- * In a FIFO queue, one for every message, under (queue, group, id): group is the hash of the group's name, XXH3
- * seeded with the store's secret, or the id where it has none; so the rows of a group stand in the order of
+ * In a FIFO queue, one for every message, under (queue, group, id): group is the hash of the group's name
+ * (name.h), seeded with the store's secret, or the id where it has none; so the rows of a group stand in the order of
  * sending. Shape, little-endian:
  *    0 u8  lane
  *    1 u64 due_ms
