@@ -171,7 +171,7 @@ evq__dedup_clear(struct evq__call *call, size_t max)
 {
 	struct end end;
 	int rc = 0;
-	while (!rc && max-- && call->q.c.remembered) {
+	while (!rc && max-- && call->q.c.remembered && !evq__space_is_spent(call->txn)) {
 		rc = seek_end(call, &(struct end){ .expires_at_ms = 0 }, &end);
 		if (!rc)
 			rc = end.expires_at_ms <= call->now_ms ? forget(call, &end) : EVQ__NONE;

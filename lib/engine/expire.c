@@ -34,11 +34,11 @@ expire_front(struct evq__call *call, size_t look_at, size_t *cleared)
 		                    .may_write = !(call->q.flags & EVQ_FAIR), /* turns are given to receive */
 		                    .budget = look_at, .heads_only = 1 };
 	int rc = 0;
-	while (!rc && look_at && !ready.done && ready.budget && *cleared < EVQ__SLICE) {
+	while (!rc && look_at && !ready.done && ready.budget && *cleared < EVQ__SLICE && !evq__space_is_spent(call->txn)) {
 		ready.max = look_at < CHUNK ? look_at : CHUNK;
 		rc = evq__line_collect(call, &ready);
 		look_at -= ready.count;
-		for (size_t i = 0; !rc && i < ready.count && *cleared < EVQ__SLICE; i++)
+		for (size_t i = 0; !rc && i < ready.count && *cleared < EVQ__SLICE && !evq__space_is_spent(call->txn); i++)
 			if (evq__is_expired(&found[i].entry, call->now_ms)) {
 				rc = evq__expire_one(call, &found[i]);
 				++*cleared;
@@ -85,9 +85,10 @@ expire_waiting(struct evq__call *call, size_t look_at, size_t *cleared)
 	struct evq__found found[CHUNK];
 	size_t count, max = EVQ__SLICE - *cleared < CHUNK ? EVQ__SLICE - *cleared : CHUNK;
 	int rc = list_waiting(call, look_at, found, max, &count);
-	for (size_t i = 0; !rc && i < count; i++)
+	for (size_t i = 0; !rc && i < count && !evq__space_is_spent(call->txn); i++) {
 		rc = evq__expire_one(call, &found[i]);
-	*cleared += count;
+		++*cleared;
+	}
 	return rc;
 }
 

@@ -244,6 +244,12 @@ evq__space_is_spread(struct evq__txn *t)
 }
 
 int
+evq__space_is_spent(struct evq__txn *t)
+{
+	return t->scatters && !t->is_users && t->scattered >= t->store->reserve_pages / 4 && !has_room_to_scatter(t);
+}
+
+int
 evq__space_is_over(struct evq__txn *t)
 {
 	uint64_t step = t->store->reserve_pages / 8, most = 3 * step;

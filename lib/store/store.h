@@ -174,6 +174,8 @@ int evq__space_spare(struct evq__txn *t, uint64_t pages);
 int evq__space_is_spread(struct evq__txn *t);
 /* Has it so many that the call has to do with less, or there would be no room left to commit it? */
 int evq__space_is_over(struct evq__txn *t);
+/* Is it near that? What the call does besides, and can be done later, is to stop. */
+int evq__space_is_spent(struct evq__txn *t);
 /* From here on, at the beginning of t, count also what the user's own tables take. */
 int evq__space_watch(struct evq__txn *t);
 
