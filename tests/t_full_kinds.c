@@ -133,10 +133,10 @@ START_TEST(full_transaction_of_any_kind_can_be_committed_and_drained)
 }
 END_TEST
 
-/* Nothing else is in there, and each row of it is on another page than the one before. */
-START_TEST(store_full_of_what_is_remembered_is_of_use_when_that_is_over)
+/* Nothing else is in there, and each row of it is on another page than the one before. And then its time is over. */
+static uint64_t
+fill_with_memory(void)
 {
-	open_queue(_i);
 	uint64_t sent = 0;
 	while (send_next(NULL) == 0) {
 		ck_assert_uint_eq(drain(q, 1), 1);
@@ -145,7 +145,31 @@ START_TEST(store_full_of_what_is_remembered_is_of_use_when_that_is_over)
 	ck_assert_uint_eq(stats(q).messages, 0);
 	ck_rc(send_next(NULL), EVQ_FULL);
 	clock_advance_ms(WINDOW_MS);
+	return sent;
+}
+
+START_TEST(store_full_of_what_is_remembered_is_of_use_when_that_is_over)
+{
+	open_queue(_i);
+	uint64_t sent = fill_with_memory();
 	ck_assert_uint_gt(fill_with(NULL) * 10, sent);
+	verify_clean();
+}
+END_TEST
+
+/* What a send in it clears is undone with it, and yet the next has room. */
+START_TEST(transaction_that_was_refused_makes_room_for_the_next)
+{
+	evq_txn *txn = NULL;
+	open_queue(_i);
+	fill_with_memory();
+	ck_ok(evq_begin(env, &txn));
+	ck_rc(send_next(txn), EVQ_FULL);
+	evq_abort(txn);
+	ck_ok(evq_begin(env, &txn));
+	ck_ok(send_next(txn));
+	ck_ok(evq_commit(txn));
+	ck_assert_uint_eq(drain(q, 1), 1);
 	verify_clean();
 }
 END_TEST
@@ -162,9 +186,12 @@ full_kinds_suite(void)
 	ADD_ROWS(t, full_store_of_any_kind_can_be_moved_and_dropped, 2, KINDS * LENGTHS);
 	ADD_ROWS(t, full_transaction_of_any_kind_can_be_committed_and_drained, 3, KINDS * LENGTHS);
 	for (int i = 0; i < KINDS; i++)
-		if (kinds[i].has_ids || (kinds[i].flags & EVQ_CONTENT_DEDUP))
+		if (kinds[i].has_ids || (kinds[i].flags & EVQ_CONTENT_DEDUP)) {
 			tcase_add_loop_test(t, store_full_of_what_is_remembered_is_of_use_when_that_is_over, i * LENGTHS,
 			                    i * LENGTHS + 1);
+			tcase_add_loop_test(t, transaction_that_was_refused_makes_room_for_the_next, i * LENGTHS,
+			                    i * LENGTHS + 1);
+		}
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -44,6 +44,7 @@ struct evq_txn {
 	uintptr_t thread;
 	struct evq__txn txn;
 	struct evq__news news;
+	uint32_t tight; /* the queue of a send that was refused, and that cleared some for it: once more at the end; or 0 */
 };
 
 #endif

@@ -104,12 +104,15 @@ put(evq_queue *q, evq_txn *txn, const struct evq__send *send, const evq_buf *bod
     evq_id *ids_out)
 {
 	uint64_t here[64], *ids = ids_out ? here : NULL;
-	int rc, again;
+	int rc, again, has_cleared = 0;
 	if (ids && count > sizeof here / sizeof *here && !(ids = malloc(count * sizeof *ids)))
 		return ENOMEM;
-	do
+	do {
 		rc = try_put(q, txn, send, bodies, count, ids, &again);
-	while (rc == EVQ__AGAIN || (!rc && again));
+		has_cleared |= again;
+	} while (rc == EVQ__AGAIN || (!rc && again));
+	if (rc == EVQ_FULL && txn && has_cleared)
+		txn->tight = q->number;
 	if (!rc && ids)
 		memcpy(ids_out, ids, count * sizeof *ids);
 	if (ids != here)

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "catalog.h"
 #include "env.h"
 #include "orphans_end.h"
+#include "put.h"
 #include "run.h"
 
 static int
@@ -92,6 +94,24 @@ evq_commit(evq_txn *t)
 	return rc;
 }
 
+/* What it undoes a send that was refused had cleared. It is cleared for good now, or the next would be refused as well. */
+static void
+clear(evq_env *env, uint32_t queue)
+{
+	struct evq__run run;
+	int rc, again;
+	do {
+		again = 0;
+		if ((rc = evq__run_begin(&run, env, NULL)))
+			continue;
+		rc = evq__catalog_enter(&run.call, queue);
+		if (!rc)
+			rc = evq__put_clear(&run.call, &again);
+		run.call.txn->durable = EVQ__DURABLE_LATER;
+		rc = evq__run_end(&run, rc);
+	} while (rc == EVQ__AGAIN || (!rc && again));
+}
+
 void
 evq_abort(evq_txn *t)
 {
@@ -102,6 +122,8 @@ evq_abort(evq_txn *t)
 		return;
 	atomic_store(&t->env->user_thread, 0);
 	(void)evq__txn_abort(&t->txn, 0);
+	if (t->tight)
+		clear(t->env, t->tight);
 	end(t);
 }
 

@@ -19,6 +19,8 @@
 #include "name.h"
 #include "room.h"
 
+enum { ONE = 24 }; /* pages that a call with a small message may change */
+
 enum { LOOK_AT = 1000 }; /* entries that a send looks at for such as have expired, where the queue is full */
 
 /* Bytes of a page that a row takes: LMDB's node has a head of 8 and a pointer of 2. */
@@ -157,7 +159,7 @@ count_fresh(struct evq__call *call, struct load *l, const uint8_t *is_again)
 		l->pages += leaf_bytes_for((uint64_t)EVQ__BODY_HEAD + l->send->group.len + l->send->attrs.len +
 		                           l->bodies[i].len);
 	}
-	l->pages = 24 + l->fresh / 16 + (l->pages + l->fresh * rows_for(&call->q, l->send)) / LEAF;
+	l->pages = ONE + l->fresh / 16 + (l->pages + l->fresh * rows_for(&call->q, l->send)) / LEAF;
 	return 0;
 }
 
@@ -200,6 +202,17 @@ admit(struct evq__call *call, struct load *l, int *is_clearing)
 		rc = check_room(call, l);
 	*is_clearing |= cleared > 0;
 	return rc;
+}
+
+int
+evq__put_clear(struct evq__call *call, int *is_clearing)
+{
+	size_t cleared;
+	int rc = clear(call, LOOK_AT, &cleared);
+	if (!rc)
+		rc = evq__space_admit(call->txn, ONE);
+	*is_clearing = rc == EVQ_FULL && cleared;
+	return rc == EVQ_FULL ? 0 : rc;
 }
 
 static int

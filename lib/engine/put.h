@@ -23,4 +23,9 @@ struct evq__send {
 int evq__put(struct evq__call *call, const struct evq__send *send, const evq_buf *bodies, size_t count,
              uint64_t *ids, int *is_clearing);
 
+/*
+ * Some of what such a send would clear. *is_clearing: it was not enough, and the next time may be. Keeps: 1, 2, 3.
+ */
+int evq__put_clear(struct evq__call *call, int *is_clearing);
+
 #endif
