@@ -151,14 +151,15 @@ make_top(void)
 }
 
 /*
- * Every call of the first life fails once, every third of the other; fewer where time is short. Writes and flushes of
- * the journal take turns: the step is odd, so that both meet it.
+ * Every call of the first life fails once, every third of the other; where time is short every third and seventh. Writes
+ * and flushes of the journal take turns: the step is odd, so that both meet it.
  */
 static int
 try_all(int life, size_t row, int *wrong)
 {
 	int rc = 0, faults = 0;
-	unsigned step = life ? getenv("EVQ_TEST_SMALL") ? 7 : 3 : 1;
+	static const unsigned steps[2][LIVES] = { { 1, 3 }, { 3, 7 } };
+	unsigned step = steps[getenv("EVQ_TEST_SMALL") != NULL][life];
 	for (unsigned at = 1; rc != 2 && faults < 10000; at += step) {
 		rc = try_fault(life, row, at);
 		*wrong += rc == 1;
