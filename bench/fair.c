@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What fairness costs: whole lives in a fair queue against those in a plain
- * one, with 100 tenants, whose messages come in no order, and with one.
- * Messages of 100 tenants are sent in calls for one message, to the plain
- * queue too.
+ * What fairness costs: whole lives in a fair queue against those of the same
+ * messages in a plain one, with 100 tenants, whose messages come in no order,
+ * and with one. Messages of 100 tenants are sent in calls for one message.
  */
 #include "manner.h"
 
@@ -53,7 +52,7 @@ static int
 answer(struct bench *b, const struct question *q)
 {
 	int apart = q->tenants > 1;
-	struct manner manners[LANES] = { { .one_by_one = apart },
+	struct manner manners[LANES] = { { .names = NAMES_RANDOM, .groups = q->tenants, .one_by_one = apart },
 		{ .flags = EVQ_FAIR, .names = NAMES_RANDOM, .groups = q->tenants, .one_by_one = apart } };
 	struct lane lanes[LANES] = { { .store = NULL }, { .store = NULL } };
 	int rc = measure(b, lanes, q, manners);
