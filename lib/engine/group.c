@@ -16,6 +16,8 @@
 #include "name.h"
 #include "rows.h"
 
+enum { LOOK_BEFORE = 2 * EVQ_BATCH_MAX };
+
 /* A copy, for the tree that it stands in is about to be written. */
 static void
 keep_history(struct evq__found *f, uint8_t buf[static EVQ__HISTORY_MAX])
@@ -303,15 +305,19 @@ walk_to(struct evq__txn *txn, struct evq__walk *w, uint64_t group, struct evq__f
 	return rc;
 }
 
-/* From the middle of a group: what of it is before? */
+/*
+ * From the middle of a group: is anything before that blocks the rest? That was received, so it is near the front: one
+ * receive at a time takes from a group. Only a redrive of so many could stand before it.
+ */
 static int
 look_before(struct evq__txn *txn, const struct evq__place *from, struct evq__walk *w)
 {
 	struct evq__found f;
 	uint64_t group = from->due_ms;
+	size_t left = LOOK_BEFORE;
 	int rc = evq__rows_seek(txn, from->queue, 0, &group, &f);
 	w->group = from->due_ms;
-	while (!rc && group == from->due_ms && f.place.id < from->id && !w->is_stopped) {
+	while (!rc && left-- && group == from->due_ms && f.place.id < from->id && !w->is_stopped) {
 		w->is_stopped = !evq__is_due(&f.place, w->now_ms);
 		rc = evq__rows_behind(txn, from->queue, &group, &f);
 	}
