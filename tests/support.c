@@ -11,7 +11,6 @@
  */
 #include "support.h"
 
-#include <ftw.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -81,21 +80,6 @@ free_dir(void *dir)
 }
 
 /* ---- directories ------------------------------------------------------------------------------- */
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-void
-remove_tree(const char *dir)
-{
-	(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 void
 temp_dir(char out[static 256])

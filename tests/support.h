@@ -7,6 +7,8 @@
 #ifndef EVQ_TESTS_SUPPORT_H
 #define EVQ_TESTS_SUPPORT_H
 
+#include "trees.h"
+
 #include <check.h>
 #include <errno.h>
 #include <stdint.h>
@@ -35,7 +37,6 @@ void store_teardown(void);                     /* verifies, closes, removes; als
 void store_reopen(void);                       /* closes the verbs' queues and the store, opens it again */
 void store_open_opts(const evq_env_opts *opts); /* a fresh directory, these options; teardown as ever */
 void temp_dir(char out[static 256]);           /* a new empty directory below TMPDIR or /tmp, absolute */
-void remove_tree(const char *dir);
 
 void clock_set_ms(int64_t at_ms);
 void clock_advance_ms(int64_t ms);

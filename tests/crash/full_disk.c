@@ -9,9 +9,9 @@
  * Each scenario runs in a process of its own: a signal that ends it is a finding.
  */
 #include "disks.h"
+#include "trees.h"
 
 #include <evq.h>
-#include <ftw.h>
 #include <lmdb.h>
 #include <sys/wait.h>
 
@@ -394,14 +394,6 @@ static const struct {
 /* ---- running them ----------------------------------------------------------------------------------- */
 
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	return ftw->level ? remove(path) : 0;
-}
-
-static int
 run_one(size_t i)
 {
 	int status;
@@ -418,7 +410,7 @@ run_one(size_t i)
 		return 1;
 	if (WIFSIGNALED(status))
 		printf("full_disk: %s: signal %d\n", scenario, WTERMSIG(status));
-	nftw(disk, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	empty_tree(disk);
 	return status != 0;
 }
 

@@ -10,9 +10,10 @@
  * the end each is in one queue. Prints the hand-overs per second, the longest that one took, and how often threads
  * slept. Exit status 0, or 1: also where nothing moves for STUCK_MS.
  */
+#include "trees.h"
+
 #include <errno.h>
 #include <evq.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -324,15 +325,6 @@ run_ring(unsigned token_count, unsigned thread_count, uint64_t until)
 /* ---- the command line ------------------------------------------------------------------------------------------ */
 
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static int
 take_option(const char *name, const char *value)
 {
 	uint64_t n = strtoull(value, NULL, 10);
@@ -386,6 +378,6 @@ main(int argc, char **argv)
 	if (is_bad)
 		printf("handover: kept %s\n", dir);
 	else
-		nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		remove_tree(dir);
 	return is_bad;
 }

@@ -11,9 +11,9 @@
  *
  * DIR is kept; without it a temporary one is made, and kept where something is wrong. Exit status 0 or 1.
  */
+#include "trees.h"
 #include "workers.h"
 
-#include <ftw.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -151,15 +151,6 @@ check_rows(struct ledger *l)
 	evq_abort(txn);
 }
 
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 /* ---- the command line --------------------------------------------------------------------------------- */
 
 static int
@@ -252,7 +243,7 @@ main(int argc, char **argv)
 	if (l.faults)
 		printf("kill_test: kept %s\n", dir);
 	else if (!is_kept)
-		nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		remove_tree(dir);
 	free(l.entries);
 	return l.faults ? 1 : 0;
 }

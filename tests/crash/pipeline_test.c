@@ -9,9 +9,10 @@
  *
  * DIR is kept; without it a temporary one is made, and kept where something is wrong. Exit status 0 or 1.
  */
+#include "trees.h"
+
 #include <errno.h>
 #include <evq.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdint.h>
@@ -243,15 +244,6 @@ check(void)
 		die("the check failed", 0);
 }
 
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 /* ---- the command line -------------------------------------------------------------------------------------- */
 
 static int
@@ -304,6 +296,6 @@ main(int argc, char **argv)
 	       " sent again: ok\n",
 	       seed, kills, (int)(ended.tv_sec - begun.tv_sec), fed_to, s.duplicates);
 	if (!is_kept)
-		nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		remove_tree(dir);
 	return 0;
 }

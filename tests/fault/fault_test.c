@@ -13,10 +13,10 @@
  *   fault_test [--only LIFE ROW K]     one fault, for the debugger: LIFE and ROW from 0
  */
 #include "fault.h"
+#include "trees.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -55,14 +55,6 @@ static const struct {
 #define LIVES ((int)(sizeof(lives) / sizeof(lives[0])))
 
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	return ftw->level ? remove(path) : 0;
-}
-
-static int
 open_descriptors(void)
 {
 	int count = 0;
@@ -93,7 +85,7 @@ try_fault(int life, size_t row, unsigned at)
 	int status;
 	memset(model, 0, sizeof(*model));
 	durability = rows[row].kind == INJECT_MEMORY ? EVQ_DURABLE_RELAXED : EVQ_DURABLE_FULL;
-	nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	empty_tree(top);
 	complaint[0] = 0;
 	fflush(stdout);
 	pid_t pid = fork();
@@ -120,7 +112,7 @@ refuses_network_file_systems(void)
 	evq_env *env = NULL;
 	int wrong = 0;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+		empty_tree(top);
 		inject.file_system_type = types[i];
 		int rc = open_store(&env);
 		inject.file_system_type = 0;
@@ -203,7 +195,7 @@ main(int argc, char **argv)
 		kinds++;
 	}
 	wrong += !have_met_both();
-	nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	empty_tree(top);
 	rmdir(top);
 	printf("fault_test: %d faults of %d kinds: %s\n", faults, kinds, wrong ? "WRONG" : "ok");
 	return wrong ? 1 : 0;

@@ -11,6 +11,7 @@
 #include "dice.h"
 #include "disk.h"
 #include "record.h"
+#include "trees.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -127,7 +128,7 @@ int
 again(const char *dir, const char *copy, const struct setting *s, struct span span, uint64_t seed, size_t *states)
 {
 	record_leave();
-	disk_remove(copy);
+	remove_tree(copy);
 	record_start(copy, s->lie);
 	copy_store(dir, copy);
 	size_t from = record.count;

@@ -81,7 +81,6 @@ size_t disk_loose(const struct disk *d); /* 0: there is one state only */
 /* loose.c: makes the state in dir, of what is there. tell, or NULL: what was chosen. */
 void disk_lay(struct disk *d, enum disk_how how, uint64_t seed, const char *dir, FILE *tell, struct disk_kept *out);
 
-void disk_remove(const char *dir); /* and what is in it */
 
 void disk_names_apply(struct disk_names *names, size_t entry);
 int disk_cuts(size_t entry, uint64_t at); /* is it a size that ends the file before at? */

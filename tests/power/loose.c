@@ -7,11 +7,11 @@
 
 #include "dice.h"
 #include "record.h"
+#include "trees.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -347,21 +347,6 @@ lay_file(struct choice *c, int dir_fd, const struct disk_name *name)
 }
 
 static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-void
-disk_remove(const char *path)
-{
-	(void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static int
 is_there(const struct choice *c, const struct disk_name *name)
 {
 	return !c->d->files[name->file].is_mapped || c->mapped != MAPPED_ABSENT;
@@ -394,7 +379,7 @@ disk_lay(struct disk *d, enum disk_how how, uint64_t seed, const char *dir, FILE
 	choose(&c, d, on_disk);
 	struct disk_names names = choose_names(&c);
 	if (!names.made) {
-		disk_remove(dir);
+		remove_tree(dir);
 		return;
 	}
 	must(mkdir(dir, 0700) == 0 || errno == EEXIST, dir);

@@ -20,6 +20,7 @@
 #include "ledger.h"
 #include "record.h"
 #include "replay.h"
+#include "trees.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ run(const struct setting *s, int is_found_out)
 	       r.lost, r.undone, r.again, r.failures, is_found_out ? ", as it should be" : "", why ? "; NOT A TEST: " : "",
 	       why ? why : "");
 	fflush(stdout);
-	disk_remove(store);
+	remove_tree(store);
 	return why || (is_found_out ? r.failures == 0 : r.failures != 0);
 }
 
@@ -184,6 +185,6 @@ main(int argc, char **argv)
 	if (wrong)
 		printf("power_test: kept %s\n", top);
 	else
-		disk_remove(top);
+		remove_tree(top);
 	return wrong ? 1 : 0;
 }

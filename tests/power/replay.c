@@ -14,6 +14,7 @@
 #include "disk.h"
 #include "ledger.h"
 #include "record.h"
+#include "trees.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -326,8 +327,8 @@ replay(const struct setting *s, const char *top, int quiet, struct replay *out)
 	out->lost = progress->lost;
 	out->undone = progress->undone;
 	out->again = progress->again;
-	disk_remove(state_dir);
+	remove_tree(state_dir);
 	if (!out->failures || quiet)
-		disk_remove(again_dir);
+		remove_tree(again_dir);
 	free(plan);
 }
