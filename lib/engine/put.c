@@ -71,12 +71,14 @@ clear(struct evq__call *call, size_t look_at, size_t *cleared)
 	int rc = call->q.c.mortal ? evq__expire_some(call, look_at < LOOK_AT ? look_at : LOOK_AT, cleared) : 0;
 	if (!rc && remembered)
 		rc = evq__dedup_clear(call, look_at);
-	*cleared = remembered - call->q.c.remembered + messages - call->q.c.messages; /* what was put off makes no room */
 	if (!rc)
 		rc = evq__catalog_leave(call);
-	if (!rc)
-		call->settled = call->txn->changes;
-	return rc;
+	*cleared = 0;
+	if (rc)
+		return rc;
+	*cleared = remembered - call->q.c.remembered + messages - call->q.c.messages; /* what was put off makes no room */
+	call->settled = call->txn->changes;
+	return 0;
 }
 
 /* What is to be sent, and what of it is new. */
@@ -209,8 +211,10 @@ evq__put_clear(struct evq__call *call, int *is_clearing)
 {
 	size_t cleared;
 	int rc = clear(call, LOOK_AT, &cleared);
-	if (!rc)
-		rc = evq__space_admit(call->txn, ONE);
+	*is_clearing = 0;
+	if (rc)
+		return rc;
+	rc = evq__space_admit(call->txn, ONE);
 	*is_clearing = rc == EVQ_FULL && cleared;
 	return rc == EVQ_FULL ? 0 : rc;
 }

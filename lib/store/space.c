@@ -246,7 +246,13 @@ evq__space_is_spread(struct evq__txn *t)
 int
 evq__space_is_spent(struct evq__txn *t)
 {
-	return t->scatters && !t->is_users && t->scattered >= t->store->reserve_pages / 4 && !has_room_to_scatter(t);
+	uint64_t step = t->store->reserve_pages / 8;
+	if (!t->scatters || t->is_users || t->scattered < 2 * step || t->scattered < t->scattered_rest)
+		return 0;
+	if (!has_room_to_scatter(t))
+		return 1;
+	t->scattered_rest = t->scattered + step;
+	return 0;
 }
 
 int

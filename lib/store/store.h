@@ -76,7 +76,8 @@ struct evq__txn {
 	int scatters;        /* the call in progress goes through its tables in an order that is not theirs */
 	uint64_t scattered;  /* of the changes, those for which that was so: each may take a page of its own */
 	uint64_t scattered_next; /* how many there may be before it is looked again whether there is room for them */
-	uint64_t scattered_stop; /* the same for the call in progress */
+	uint64_t scattered_rest; /* the same for what a call does besides */
+	uint64_t scattered_stop; /* and for the call in progress */
 	int is_spread;       /* there is not: it has to be committed before anybody goes on */
 	int rc;              /* the first put or del that failed: nothing but abort is left */
 	uint64_t dels;       /* of the changes, those that may take a page without adding to a table */
