@@ -121,6 +121,7 @@ take_some(struct evq__call *call, struct evq__take *take, struct evq_batch *batc
 		rc = take_one(call, take, &found[i], batch);
 		if (batch->count > before)
 			evq__line_took(call, r, &found[i]);
+		take->more |= evq__space_is_spent(call->txn);
 	}
 	return rc;
 }
