@@ -81,6 +81,7 @@ set_out(struct evq__run *run)
 		evq__store_saw(env->store, run->call.now_ms);
 	}
 	run->call.secret = evq__store_secret(run->env->store);
+	run->call.name_end = evq__store_name_end(run->env->store);
 	run->call.settled = run->call.txn->changes;
 }
 

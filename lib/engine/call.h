@@ -15,6 +15,7 @@ struct evq__call {
 	int64_t now_ms;  /* the store's time */
 	int64_t wall_ms; /* what the clock on the wall says: for people to read */
 	uint64_t secret; /* the store's, for receipts and jitter */
+	size_t name_end; /* the store's, for the hashes of names: name.h */
 	uint32_t owner;  /* the number of who calls: leases carry it */
 	uint32_t nonce;  /* another than that of the call before, also where its transaction was aborted */
 	struct evq__news *news;

@@ -19,7 +19,7 @@ evq__dedup_mark(const struct evq__call *call, struct evq__mark *m)
 {
 	const void *what = m->what.len ? m->what.data : "";
 	if (m->kind == EVQ__DEDUP_ID) {
-		evq__name_hash_long(what, m->what.len, call->secret + 1, m->hash);
+		evq__name_hash_long(what, m->what.len, call->name_end, call->secret + 1, m->hash);
 		evq__be32_put(m->hash + EVQ__NAME_LONG, m->number);
 	} else {
 		evq__hash128(what, m->what.len, call->secret, m->hash);

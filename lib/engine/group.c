@@ -199,7 +199,7 @@ set_apart(struct evq__call *call, struct evq__ready *r, const struct evq__found 
 	if (rc)
 		return rc == EVQ_CORRUPT ? EVQ__NONE : rc;
 	row.entry.flags = EVQ__ENTRY_GROUP;
-	row.entry.group = evq__name_hash(name.data, name.len, call->secret);
+	row.entry.group = evq__name_hash(name.data, name.len, call->name_end, call->secret);
 	if (evq__rows_get(call->txn, &row))
 		return EVQ__NONE;
 	if (!r->may_write) {

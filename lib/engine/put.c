@@ -247,7 +247,7 @@ set_out(const struct evq__call *call, const struct evq__send *send, struct evq__
 	*e = (struct evq__entry){ .sent_at_ms = call->wall_ms, .expires_at_ms = end_of_life(call, send) };
 	if (send->group.len) {
 		e->flags = EVQ__ENTRY_GROUP;
-		e->group = evq__name_hash(send->group.data, send->group.len, call->secret);
+		e->group = evq__name_hash(send->group.data, send->group.len, call->name_end, call->secret);
 	}
 	*at = (struct evq__place){ .queue = call->q.number,
 		                   .lane = evq__lane_of(send->priority),

@@ -24,7 +24,7 @@ find_aside(struct evq__call *call, struct evq__found *f)
 	if (rc)
 		return rc == EVQ_CORRUPT ? EVQ__NONE : rc;
 	f->entry.flags = EVQ__ENTRY_GROUP;
-	f->entry.group = evq__name_hash(group.data, group.len, call->secret);
+	f->entry.group = evq__name_hash(group.data, group.len, call->name_end, call->secret);
 	rc = evq__line_again(call, f);
 	return rc || f->place.due_ms == due_ms ? rc : EVQ__NONE;
 }

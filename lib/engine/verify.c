@@ -165,7 +165,7 @@ check_entries(struct check *c, const struct evq__queue *q)
 		rc = check_counters(c, q, &recount);
 	if (!rc && (q->flags & EVQ_FAIR))
 		rc = evq__verify_turns(c->txn, q, c->flaws, &c->grouped);
-	return rc ? rc : evq__verify_dedup(c->txn, c->store.secret, q, c->flaws, &c->known);
+	return rc ? rc : evq__verify_dedup(c->txn, &c->store, q, c->flaws, &c->known);
 }
 
 static int
@@ -267,6 +267,12 @@ note_at(struct check *c, const struct seen *s, const char *what)
 	return note(c, rc ? NULL : call.q.name, s->id, what);
 }
 
+static uint64_t
+hash_of(const struct check *c, const char *group)
+{
+	return evq__name_hash(group, strlen(group), evq__storerec_name_end(&c->store), c->store.secret);
+}
+
 /* Reads it as a receive would. */
 static int
 check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
@@ -278,7 +284,7 @@ check_body(struct check *c, const struct seen *s, struct evq_batch *scratch)
 		return note_at(c, s, "its body is missing, incomplete or damaged");
 	if (!rc && !s->unreadable && d.body_len != s->body_len)
 		return note_at(c, s, "its body is of another length than its entry says");
-	if (!rc && s->group && (!d.group || evq__name_hash(d.group, strlen(d.group), c->store.secret) != s->group))
+	if (!rc && s->group && (!d.group || hash_of(c, d.group) != s->group))
 		return note_at(c, s, "its group is another than its entry says");
 	return rc;
 }

@@ -138,7 +138,7 @@ evq__verify_turns(struct evq__txn *txn, const struct evq__queue *q, struct evq__
 
 struct rows {
 	struct evq__txn *txn;
-	uint64_t secret;
+	const struct evq__storerec *store;
 	const struct evq__queue *q;
 	size_t by_hash, by_end;
 };
@@ -150,7 +150,8 @@ check_pair(const struct rows *r, const struct evq__slice *key, const struct evq_
 	uint8_t end[EVQ__DEDUP_END_KEY];
 	struct evq__slice id;
 	struct evq__dedup row;
-	const struct evq__call call = { .secret = r->secret };
+	const struct evq__call call = { .secret = r->store->secret,
+		                        .name_end = evq__storerec_name_end(r->store) };
 	int rc = evq__dedup_unpack(value->data, value->len, &row);
 	if (rc || !evq__dedup_is_sound(&call, &row, (const uint8_t *)key->data + 5))
 		return EVQ_CORRUPT;
@@ -185,10 +186,10 @@ walk(struct rows *r, struct evq__flaws *flaws)
 }
 
 int
-evq__verify_dedup(struct evq__txn *txn, uint64_t secret, const struct evq__queue *q, struct evq__flaws *flaws,
-                  size_t *rows)
+evq__verify_dedup(struct evq__txn *txn, const struct evq__storerec *store, const struct evq__queue *q,
+                  struct evq__flaws *flaws, size_t *rows)
 {
-	struct rows r = { .txn = txn, .secret = secret, .q = q };
+	struct rows r = { .txn = txn, .store = store, .q = q };
 	int rc = walk(&r, flaws);
 	if (!rc && (r.by_hash != q->c.remembered || r.by_end != r.by_hash))
 		rc = evq__flaws_note(flaws, q->name, 0, "the counter of what is remembered differs from a recount");

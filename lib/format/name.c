@@ -6,30 +6,30 @@
 
 #include "hash.h"
 
-/* Sets end to what stands behind the hash; returns how many bytes are hashed. */
+/* Sets tail to what stands behind the hash, of end bytes; returns how many bytes are hashed. */
 static size_t
-split(const void *name, size_t len, uint8_t end[static EVQ__NAME_END])
+split(const void *name, size_t len, size_t end, uint8_t tail[static EVQ__NAME_END])
 {
-	memset(end, 0, EVQ__NAME_END);
-	if (len < EVQ__NAME_END)
+	memset(tail, 0, EVQ__NAME_END);
+	if (len < end)
 		return len;
-	memcpy(end, (const uint8_t *)name + len - EVQ__NAME_END, EVQ__NAME_END);
-	return len - EVQ__NAME_END;
+	memcpy(tail, (const uint8_t *)name + len - end, end);
+	return len - end;
 }
 
 uint64_t
-evq__name_hash(const void *name, size_t len, uint64_t seed)
+evq__name_hash(const void *name, size_t len, size_t end, uint64_t seed)
 {
-	uint8_t end[EVQ__NAME_END];
-	uint64_t hash = evq__hash(name, split(name, len, end), seed);
-	return (hash & ~UINT64_C(0xffff)) | (uint64_t)end[0] << 8 | end[1];
+	uint8_t tail[EVQ__NAME_END];
+	uint64_t hash = evq__hash(name, split(name, len, end, tail), seed);
+	return end ? (hash & ~UINT64_C(0xffff)) | (uint64_t)tail[0] << 8 | tail[1] : hash;
 }
 
 void
-evq__name_hash_long(const void *name, size_t len, uint64_t seed, uint8_t out[static EVQ__NAME_LONG])
+evq__name_hash_long(const void *name, size_t len, size_t end, uint64_t seed, uint8_t out[static EVQ__NAME_LONG])
 {
-	uint8_t hash[16], end[EVQ__NAME_END];
-	evq__hash128(name, split(name, len, end), seed, hash);
-	memcpy(out, hash, EVQ__NAME_LONG - EVQ__NAME_END);
-	memcpy(out + EVQ__NAME_LONG - EVQ__NAME_END, end, EVQ__NAME_END);
+	uint8_t hash[16], tail[EVQ__NAME_END];
+	evq__hash128(name, split(name, len, end, tail), seed, hash);
+	memcpy(out, hash, EVQ__NAME_LONG);
+	memcpy(out + EVQ__NAME_LONG - end, tail, end);
 }

@@ -11,7 +11,7 @@ evq__storerec_pack(const struct evq__storerec *s, uint8_t out[static EVQ__STORER
 {
 	memset(out, 0, EVQ__STOREREC_LEN);
 	out[0] = VERSION;
-	evq__le32_put(out + 8, EVQ__STORE_FORMAT);
+	evq__le32_put(out + 8, s->format == EVQ__STORE_WHOLE_NAMES ? EVQ__STORE_WHOLE_NAMES : EVQ__STORE_FORMAT);
 	evq__le32_put(out + 12, s->next_queue);
 	memcpy(out + 16, s->id, EVQ__STORE_ID);
 	evq__le64_put(out + 32, s->secret);
@@ -39,7 +39,7 @@ evq__storerec_unpack(const void *value, size_t len, struct evq__storerec *out)
 	if (len < LEN_WITHOUT_CHAIN || len != len_of(p))
 		return EVQ_FORMAT;
 	out->format = evq__le32_get(p + 8);
-	if (out->format != EVQ__STORE_FORMAT && out->format != EVQ__STORE_WITHOUT_GROUPS)
+	if (out->format < EVQ__STORE_WITHOUT_GROUPS || out->format > EVQ__STORE_FORMAT)
 		return EVQ_FORMAT;
 	out->next_queue = evq__le32_get(p + 12);
 	memcpy(out->id, p + 16, EVQ__STORE_ID);

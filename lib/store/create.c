@@ -190,7 +190,7 @@ bring_up(MDB_txn *txn)
 	struct evq__storerec rec;
 	MDB_dbi dbi;
 	int rc = read_record(txn, &dbi, &rec);
-	if (rc == MDB_NOTFOUND || (!rc && rec.format == EVQ__STORE_FORMAT))
+	if (rc == MDB_NOTFOUND || (!rc && rec.format != EVQ__STORE_WITHOUT_GROUPS))
 		return rc ? EVQ_FORMAT : EVQ__NONE;
 	if (!rc)
 		rc = make_young_tables(txn);

@@ -143,6 +143,7 @@ read_record(struct evq__store *s, MDB_txn *txn, struct evq__storerec *rec)
 	if (rc)
 		return rc == MDB_NOTFOUND ? EVQ_FORMAT : rc;
 	s->secret = rec->secret;
+	s->name_end = evq__storerec_name_end(rec);
 	memcpy(s->id, rec->id, sizeof s->id);
 	atomic_store(&s->nonce, (uint32_t)(evq__clock_boot_ms() * 40503 + getpid())); /* apart from others', most likely */
 	return 0;
@@ -362,6 +363,12 @@ uint64_t
 evq__store_secret(const struct evq__store *s)
 {
 	return s->secret;
+}
+
+size_t
+evq__store_name_end(const struct evq__store *s)
+{
+	return s->name_end;
 }
 
 uint32_t

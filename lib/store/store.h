@@ -98,6 +98,7 @@ uint64_t evq__store_room(uint64_t map_size); /* bytes that a quota can be at mos
 int evq__store_forked(const struct evq__store *s); /* are we a child of the process that opened it? */
 struct MDB_env *evq__store_mdb(const struct evq__store *s);
 uint64_t evq__store_secret(const struct evq__store *s); /* the hash secret: fixed at creation */
+size_t evq__store_name_end(const struct evq__store *s); /* how many bytes of a name stand behind its hash: likewise */
 uint32_t evq__store_nonce(struct evq__store *s); /* one more each time */
 int evq__store_sync(struct evq__store *s);
 int evq__store_is_free(struct evq__store *s); /* nobody writes: a thread that did is at its end, or ended */
