@@ -126,7 +126,7 @@ struct evq__store {
 	uint64_t allocated_pages; /* of the file, as far as looked at; under the tenure */
 	uint8_t id[EVQ__STORE_ID];
 	uint64_t secret;
-	size_t name_end;
+	size_t name_end; /* bytes of a name that stand behind its hash: by the format */
 	_Atomic uint32_t nonce; /* begins at random */
 	struct evq__identity claims[EVQ__CLAIMS]; /* under the registry's lock */
 	struct evq__store *next;                  /* likewise */
